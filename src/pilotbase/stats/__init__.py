@@ -1,0 +1,1 @@
+"""Estimates with honest bounds: numbers in, `Estimate` out. Imports nothing of pilotbase; only the standard library and numpy."""

@@ -1,0 +1,21 @@
+"""Options that every test shares: `--full` runs long simulations and fault series at their full size."""
+
+from collections.abc import Callable
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="simulations and fault series at full size; peers in their own environments")
+
+
+@pytest.fixture(scope="session")
+def full(request: pytest.FixtureRequest) -> bool:
+    """Whether the long series were asked for."""
+    return bool(request.config.getoption("--full"))
+
+
+@pytest.fixture(scope="session")
+def size(full: bool) -> Callable[[int, int], int]:
+    """`size(reduced, whole)`: how many repetitions a series runs with."""
+    return lambda reduced, whole: whole if full else reduced
