@@ -1,0 +1,1 @@
+"""Tables of metrics and transforms, and how scores become estimates and verdicts."""

@@ -1,0 +1,195 @@
+"""All checks on one candidate: what they still need asked, when they may look, and when each is decided."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilotbase.checks.plan import Column, PlannedCheck
+from pilotbase.checks.rows import CaseColumns
+from pilotbase.checks.scores import FAILED, PENDING, Arrivals, Repeats, ScoredColumn, from_observations
+from pilotbase.checks.views import Scored, look_at
+from pilotbase.domain.variant import Variant
+from pilotbase.domain.verdict import Verdict, decide
+from pilotbase.ports import Observations
+from pilotbase.stats.sequential import next_look
+
+__all__ = ["Board", "Frozen", "Tracked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The prefix of a check's own cases at which it was first decided, and how."""
+
+    n: int
+    verdict: Verdict
+
+
+class Tracked:
+    """One check on its way: the positions it needs, how many of them are complete in order, and where it was decided."""
+
+    __slots__ = ("frozen", "looked", "need", "plan", "ready")
+
+    def __init__(self, plan: PlannedCheck, need: NDArray[np.int64]) -> None:
+        self.plan = plan
+        self.need = need
+        self.ready = 0
+        self.looked = 0
+        self.frozen: Frozen | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every case that it needs has been answered or has failed."""
+        return self.ready == len(self.need)
+
+
+class Board:
+    """Implements `ports.Scoreboard`. `references` are the boards of candidates that this one is compared to."""
+
+    def __init__(
+        self,
+        candidate: str,
+        planned: Sequence[PlannedCheck],
+        variants: Sequence[Variant],
+        cases: CaseColumns,
+        *,
+        references: Mapping[str, "Board"] | None = None,
+        feeds: Iterable[PlannedCheck] = (),
+    ) -> None:
+        self.candidate = candidate
+        self.variants = tuple(variants)
+        self.cases = cases
+        self.references = references or {}
+        self.columns: dict[Column, ScoredColumn] = {}
+        self.repeats: dict[int, Repeats] = {}
+        self.arrivals: dict[int, Arrivals] = {i: Arrivals() for i, v in enumerate(variants) if v.kind == "load"}
+        self.tracked: list[Tracked] = []
+        self._fed: list[Tracked] = [Tracked(p, self._needed(p)) for p in feeds]
+        for plan in planned:
+            self.tracked.append(Tracked(plan, self._needed(plan)))
+        for one in (*self.tracked, *self._fed):
+            self._columns_of(one.plan)
+        self.rows = dict.fromkeys(range(len(variants)), 0)
+
+    def _columns_of(self, plan: PlannedCheck) -> None:
+        if self.variants[plan.column.variant].kind == "load":
+            return
+        for column in (plan.column, plan.other):
+            if column is None or column in self.columns:
+                continue
+            scored = ScoredColumn(column, plan.check, self.cases.count)
+            self.columns[column] = scored
+            variant = self.variants[column.variant]
+            if variant.kind == "repeat":
+                self.repeats[column.variant] = Repeats(scored, variant.repetitions)
+
+    def _needed(self, plan: PlannedCheck) -> NDArray[np.int64]:
+        if self.variants[plan.column.variant].kind == "load":
+            return np.empty(0, dtype=np.int64)
+        if plan.metric.denominator is None:
+            return np.arange(self.cases.count)
+        return np.flatnonzero(plan.metric.denominator(self.cases))
+
+    def _asks(self, plan: PlannedCheck, variant: int) -> bool:
+        """Whether a check needs answers to a variant; a judged one needs plain answers first."""
+        own = {plan.column.variant} | ({plan.other.variant} if plan.other is not None and plan.reference is None else set())
+        return variant in own or (variant == 0 and any(self.variants[v].kind == "judge" for v in own))
+
+    def wanted(self, variant: int, start: int, stop: int) -> NDArray[np.bool_]:
+        """See `ports.Scoreboard`. Answers that already came are not asked for again by the caller, who knows them."""
+        mask = np.zeros(stop - start, dtype=bool)
+        waiting = [t for t in self.tracked if t.frozen is None] + self._fed
+        for one in waiting:
+            if not one.complete and self._asks(one.plan, variant):
+                low, high = np.searchsorted(one.need, (start, stop))
+                mask[one.need[low:high] - start] = True
+        return mask
+
+    def add(self, seen: Observations) -> None:
+        """See `ports.Scoreboard`."""
+        self.rows[seen.variant] += len(seen.position)
+        kind = self.variants[seen.variant].kind
+        if kind == "load":
+            self.arrivals[seen.variant].add(seen)
+        elif kind == "repeat":
+            self.repeats[seen.variant].add(seen)
+        else:
+            rows = from_observations(seen, self.cases)
+            for column, scored in self.columns.items():
+                if column.variant == seen.variant:
+                    scored.add(rows, self.cases)
+
+    def state(self, plan: PlannedCheck) -> NDArray[np.uint8]:
+        """PENDING, SCORED or FAILED of each position, both sides of a paired difference together."""
+        state = self.columns[plan.column].state
+        if plan.other is None:
+            return state
+        other = self._other(plan).state
+        paired = np.maximum(state, other)
+        paired[(state == PENDING) | (other == PENDING)] = PENDING
+        return paired
+
+    def _other(self, plan: PlannedCheck) -> ScoredColumn:
+        assert plan.other is not None
+        board = self.references[plan.reference] if plan.reference is not None else self
+        return board.columns[plan.other]
+
+    def value(self, plan: PlannedCheck) -> NDArray[np.float64]:
+        """The scores; for a paired difference clean minus perturbed, or candidate minus reference."""
+        value = self.columns[plan.column].value
+        return value if plan.other is None else value - self._other(plan).value
+
+    def scored(self, plan: PlannedCheck, positions: NDArray[np.int64]) -> Scored:
+        """All that a check's estimate is a function of, at `positions`."""
+        cases = self.cases
+        count = len(positions)
+        group = cases.groups.get(plan.check.group or "")
+        return Scored(
+            value=self.value(plan)[positions],
+            classes=cases.truth.codes[positions] if cases.truth is not None else np.zeros(count, dtype=np.int32),
+            positive=cases.is_positive(positions),
+            clusters=None if cases.clusters is None else cases.clusters.codes[positions].astype(np.int64),
+            groups=None if group is None else group.codes[positions],
+            group_names=() if group is None else group.names,
+        )
+
+    def look(self) -> Sequence[str]:
+        """See `ports.Scoreboard`."""
+        for one in self._fed:
+            self._step(one)
+        return [one.plan.id for one in self.tracked if one.frozen is None and self._advance(one)]
+
+    def _step(self, one: Tracked) -> None:
+        """Move over what is complete in order."""
+        if one.complete:
+            return
+        rest = self.state(one.plan)[one.need[one.ready :]]
+        pending = np.flatnonzero(rest == PENDING)
+        one.ready = len(one.need) if not len(pending) else one.ready + int(pending[0])
+
+    def _advance(self, one: Tracked) -> bool:
+        self._step(one)
+        if not one.plan.anytime or self.variants[one.plan.column.variant].kind == "load":
+            return False
+        while True:
+            due = next_look(one.looked)
+            if due > one.ready:
+                if not (one.complete and one.looked < len(one.need)):
+                    return False
+                due = len(one.need)
+            one.looked = due
+            verdict = decide(one.plan.require, look_at(one.plan, self.scored(one.plan, one.need[:due])).estimate)
+            if verdict != "inconclusive":
+                one.frozen = Frozen(due, verdict)
+                return True
+
+    def open(self) -> bool:
+        """See `ports.Scoreboard`."""
+        return any(not t.complete and t.frozen is None for t in self.tracked) or any(not t.complete for t in self._fed)
+
+    def failed(self, one: Tracked) -> tuple[int, int, int]:
+        """(scored, failed, pending) of the cases that a check needs."""
+        state = self.state(one.plan)[one.need]
+        pending, failed = int((state == PENDING).sum()), int((state == FAILED).sum())
+        return len(state) - pending - failed, failed, pending

@@ -1,0 +1,21 @@
+"""Which module holds a command: loaded by name, so that `--help` stays quick."""
+
+__all__ = ["COMMANDS"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("pilotbase.cli.init", "scaffold a commented pilot.yaml with a working candidate"),
+    "explain": ("pilotbase.cli.explain", "validate a pilot and tell in plain words what will run; calls nothing"),
+    "run": ("pilotbase.cli.run", "put every candidate through the gates, and give a verdict"),
+    "runs": ("pilotbase.cli.runs", "list the runs of this home, newest first"),
+    "show": ("pilotbase.cli.show", "one run with its gates, estimates and failures worth reading"),
+    "conclude": ("pilotbase.cli.conclude", "recompute a verdict from stored evidence, calling nothing"),
+    "compare": ("pilotbase.cli.compare", "two testers or two versions: agreement and paired differences"),
+    "dossier": ("pilotbase.cli.dossier", "seal a run as a dossier: HTML, JSON, Markdown, JUnit XML"),
+    "verify": ("pilotbase.cli.verify", "verify a dossier offline, and derive its verdicts again"),
+    "disclose": ("pilotbase.cli.disclose", "open one case of a dossier with its proof, or check such a proof"),
+    "rerun": ("pilotbase.cli.rerun", "run a dossier's pilot again on the same data, and compare"),
+    "countersign": ("pilotbase.cli.countersign", "a second party's signature on criteria or on a dossier"),
+    "key": ("pilotbase.cli.key", "show, export, trust and revoke signing keys"),
+    "pack": ("pilotbase.cli.pack", "list gate packs, show one, or publish one for good"),
+    "schema": ("pilotbase.cli.schema", "JSON Schema of pilot.yaml for editors"),
+}

@@ -1,0 +1,19 @@
+"""The terminal that commands print to."""
+
+import rich.console
+
+__all__ = ["Console", "Errors"]
+
+
+class Console(rich.console.Console):
+    """Standard output: plain where it is piped, wide enough for tables."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False, soft_wrap=True)
+
+
+class Errors(rich.console.Console):
+    """Standard error, for progress and notes."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True, highlight=False, soft_wrap=True)

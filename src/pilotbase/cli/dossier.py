@@ -1,0 +1,39 @@
+"""`pilotbase dossier RUN`."""
+
+import argparse
+from pathlib import Path
+
+from pilotbase.app import opened
+from pilotbase.dossier.packing import pack
+from pilotbase.dossier.timestamp import CAVEAT, attach
+from pilotbase.flows.dossier import make_dossier
+from pilotbase.pilots.records import find_run
+from pilotbase.signing import Key
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="a run's id, a pilot's name for its newest run, or `last`")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write it (default: dossiers/RUN in the home); a name ending in .zip makes one file")
+    parser.add_argument("--with-data", action="store_true", help="enclose the data, for the custodian")
+    parser.add_argument("--with-candidate", action="store_true", help="enclose the candidates' files")
+    parser.add_argument("--timestamp", metavar="URL", help="attach an RFC 3161 time-stamp of this authority")
+
+
+def main(given: argparse.Namespace) -> int:
+    with opened() as context:
+        record = find_run(context.database, given.run)
+        out = given.out or context.home / "dossiers" / record.run
+        zipped = out.suffix == ".zip"
+        folder = out.with_suffix("") if zipped else out
+        made = make_dossier(context, record, folder, with_data=given.with_data, with_candidate=given.with_candidate)
+        if given.timestamp:
+            token = attach(made, given.timestamp, context.disk)
+            print(f"time-stamped at {token.time.isoformat()}; {CAVEAT}")
+        if zipped:
+            made = pack(made, out, context.disk)
+        key = Key.load_or_create(context.home).key_id
+    print(f"dossier of {record.run} ({record.verdict}): {made}")
+    if not zipped:
+        print(f"open:   {made / 'report.html'}")
+    print(f"verify: pilotbase verify {made} --signer {key}")
+    return 0

@@ -1,0 +1,65 @@
+"""What every story works with: the home's stores, the clock, and the keeper of secrets."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pilotbase.ports import Clock, Secrets
+from pilotbase.store.blobs import Blobs
+from pilotbase.store.database import Database
+from pilotbase.store.disk import Disk
+
+__all__ = ["Context", "SystemClock", "open_context"]
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """One home, opened."""
+
+    home: Path
+    database: Database
+    blobs: Blobs
+    disk: Disk
+    clock: Clock
+    secrets: Secrets
+
+    def run_folder(self, run: str) -> Path:
+        """Where a run keeps its evidence."""
+        return self.home / "runs" / run
+
+    def scratch(self) -> Path:
+        """A folder for this process's passing files; those of processes that are gone are removed."""
+        root = self.home / "scratch"
+        self.disk.make_folder(root)
+        for left in root.iterdir():
+            if left.name.isdigit() and not Path("/proc", left.name).exists() and Path("/proc/self").exists():
+                shutil.rmtree(left, ignore_errors=True)
+        own = root / str(os.getpid())
+        self.disk.make_folder(own)
+        return own
+
+    def stamp(self) -> str:
+        """The present moment in ISO 8601, UTC, to the millisecond."""
+        return self.clock.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@contextmanager
+def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets) -> Iterator[Context]:
+    """Open a home, making it where it is not there yet. UserError where it cannot be written."""
+    disk.make_folder(home)
+    database = Database(home / "pilotbase.db", disk)
+    try:
+        yield Context(home=home, database=database, blobs=Blobs(home / "blobs", disk), disk=disk, clock=clock, secrets=secrets)
+    finally:
+        database.close()

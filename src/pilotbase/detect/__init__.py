@@ -1,0 +1,1 @@
+"""Pure detectors and normalisers over text."""

@@ -1,0 +1,1 @@
+"""The sealed, re-runnable record of a pilot."""

@@ -1,0 +1,42 @@
+"""Commitments of a run: each case's input and plain answer, as the dossier binds them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pilotbase.context import Context
+from pilotbase.data.files import FileCases
+from pilotbase.dossier import commitments
+from pilotbase.flows.evidence import read_log
+from pilotbase.pilots.records import RunRecord
+
+__all__ = ["answers_of", "leaves_of", "plain_input"]
+
+WINDOW = 4096
+
+
+def leaves_of(context: Context, record: RunRecord, cases: FileCases, candidate: str, secret: bytes) -> Iterator[bytes]:
+    """A commitment for each position: to the input, and to the plain answer (null where the case was not asked)."""
+    answers = answers_of(context, record, candidate)
+    for start in range(0, cases.count, WINDOW):
+        rows = cases.inputs(start, start + WINDOW).to_dicts()
+        pairs = ((plain_input(row), answers.get(start + i)) for i, row in enumerate(rows))
+        yield from commitments.commit_all(secret, candidate, pairs, start)
+
+
+def plain_input(row: Mapping[str, Any]) -> Any:
+    """An input in JSON's types."""
+    return orjson.loads(orjson.dumps(row, default=str, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def answers_of(context: Context, record: RunRecord, candidate: str) -> dict[int, Any]:
+    """The plain answer at each position, as commitments bind it."""
+    found: dict[int, Any] = {}
+    fields = ("label", "score", "text", "extra", "failure")
+    for frame in read_log(context, record.run, candidate, ["variant", "position", *fields]):
+        rows = frame.filter(pl.col("variant") == 0)
+        for row in rows.iter_rows(named=True):
+            found[row["position"]] = {f: row[f] for f in fields if row[f] is not None}
+    return found

@@ -1,0 +1,173 @@
+"""From recorded evidence to the result, calling nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pilotbase.checks.board import Board
+from pilotbase.checks.conclude import Account, Calibration, conclude_candidate
+from pilotbase.checks.rows import CaseColumns
+from pilotbase.context import Context
+from pilotbase.domain.evidence import canonical_label
+from pilotbase.domain.pilot import Pilot
+from pilotbase.domain.verdict import CandidateResult, Family, RunResult, roll_up_run, withhold
+from pilotbase.errors import UserError
+from pilotbase.flows.evidence import calibrations, cases_path, feed, make_boards, read_cases, read_log
+from pilotbase.flows.judging import labels_of
+from pilotbase.flows.prepare import plan
+from pilotbase.pilots.records import RunRecord
+from pilotbase.spec.parts import parse
+
+__all__ = ["RunFacts", "account_of", "boards_of", "conclude_run", "document_of", "facts_of", "pilot_of", "result_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What a result needs of a run beside its pilot and evidence."""
+
+    run: str
+    round: int
+    early_stop: bool
+    partial: str
+    only: tuple[str, ...]
+    fingerprints: Mapping[str, str]
+
+
+def facts_of(record: RunRecord) -> RunFacts:
+    """The facts of a run in this home."""
+    options = record.options
+    return RunFacts(
+        run=record.run,
+        round=record.round,
+        early_stop=options["early_stop"],
+        partial=options["partial"],
+        only=tuple(options["only"]),
+        fingerprints=record.fingerprints,
+    )
+
+
+def pilot_of(document: Mapping[str, Any]) -> Pilot:
+    """The pilot of a normalised document. Targets keep their options as plain data: nothing is reached from here."""
+    candidates = [{**c, "target": {"kind": (kind := next(iter(c["target"]))), "options": c["target"][kind]}} for c in document["candidates"]]
+    parsed = parse(Pilot, {**document, "candidates": candidates})
+    if parsed.value is None or parsed.findings:
+        raise UserError("the recorded pilot cannot be read by this version", hint="; ".join(f.problem.message for f in parsed.findings[:3]))
+    return parsed.value
+
+
+def conclude_run(context: Context, record: RunRecord, *, confidence: float | None = None) -> tuple[RunResult, dict[str, Any]]:
+    """The result of a run from what was read back. Another confidence makes it exploratory (VERDICT.md section 4)."""
+    if "account" not in record.options:
+        raise UserError(f"run {record.run} is unfinished: its asking was cut", hint=f"go on with it: pilotbase run {record.options['spec']}", code=2)
+    pilot = pilot_of(record.options["document"])
+    because: list[str] = []
+    if confidence is not None and confidence != pilot.level:
+        if not 0.5 <= confidence < 1:
+            raise UserError(f"--confidence {confidence} is out of range", hint="use at least 0.5 and less than 1")
+        pilot = replace(pilot, confidence=confidence)
+        because.append(f"concluded at confidence {confidence:g}, which the recorded criteria do not name")
+    columns = read_cases(cases_path(context, record.run), canonical_label(pilot.data.test.positive))
+    boards, accounts = boards_of(context, record, pilot, columns)
+    result = result_of(facts_of(record), pilot, boards, accounts, because)
+    return result, document_of(result)
+
+
+def boards_of(context: Context, record: RunRecord, pilot: Pilot, columns: CaseColumns) -> tuple[dict[str, Board], dict[str, Account]]:
+    """Boards fed from the store, and the account of each candidate."""
+    _, planned, variants = plan(pilot, record.round, early_stop=record.options["early_stop"])
+    boards = make_boards(pilot, planned, variants, columns)
+    labels = labels_of(variants, Path(record.options["folder"]))
+    accounts: dict[str, Account] = {}
+    for name, board in boards.items():
+        feed(board, read_log(context, record.run, name))
+        found = calibrations(read_log(context, record.run, name), variants, labels) if labels else {}
+        accounts[name] = account_of(record.options["account"][name], found)
+    return boards, accounts
+
+
+def account_of(said: Mapping[str, Any], judges: Mapping[int, Calibration]) -> Account:
+    """An account as it was recorded."""
+    return Account(
+        answered={int(k): v for k, v in said["answered"].items()},
+        why=said["why"],
+        currency=said["currency"],
+        judges=judges,
+        load_missing={int(k): v for k, v in said["load_missing"].items()},
+    )
+
+
+def result_of(
+    facts: RunFacts, pilot: Pilot, boards: Mapping[str, Board], accounts: Mapping[str, Account], because: Sequence[str] = ()
+) -> RunResult:
+    """Look, conclude each check, roll up."""
+    family, _, _ = plan(pilot, facts.round, early_stop=facts.early_stop)
+    for board in boards.values():
+        board.look()
+    candidates: list[CandidateResult] = []
+    for candidate in pilot.candidates:
+        if facts.only and candidate.id not in facts.only:
+            continue
+        told = conclude_candidate(
+            boards[candidate.id],
+            accounts[candidate.id],
+            role=candidate.role,
+            fingerprint=facts.fingerprints[candidate.id],
+            gates=[(g.gate, g.mandatory) for g in pilot.open_gates],
+        )
+        if facts.partial:
+            told = withhold(told, f"the run is partial ({facts.partial}), and a partial run cannot pass")
+        candidates.append(withhold(told, f"exploratory: {because[0]}") if because and candidate.role == "candidate" else told)
+    return RunResult(
+        run=facts.run,
+        pilot=pilot.pilot,
+        verdict=roll_up_run(candidates),
+        status="partial" if facts.partial else "complete",
+        confirmatory=not because,
+        exploratory_because=tuple(because),
+        confidence=pilot.level,
+        family=family,
+        candidates=tuple(candidates),
+    )
+
+
+def document_of(result: RunResult) -> dict[str, Any]:
+    """The shape of VERDICT.md section 8, with the reasons in both languages."""
+
+    def check(c: Any) -> dict[str, Any]:
+        body = {f: getattr(c, f) for f in c.__dataclass_fields__ if f not in ("reasons", "parts")}
+        return {
+            **body,
+            "reasons": [r.text("en") for r in c.reasons],
+            "reasons_zh": [r.text("zh") for r in c.reasons],
+            "parts": [dict(p) for p in c.parts],
+        }
+
+    return {
+        "schema": "pilotbase.run/1",
+        "run": result.run,
+        "pilot": result.pilot,
+        "verdict": result.verdict,
+        "status": result.status,
+        "confirmatory": result.confirmatory,
+        "exploratory_because": list(result.exploratory_because),
+        "confidence": result.confidence,
+        "family": _family(result.family),
+        "candidates": [
+            {
+                "id": c.id,
+                "role": c.role,
+                "fingerprint": c.fingerprint,
+                "verdict": c.verdict,
+                "reasons": list(c.reasons),
+                "gates": [
+                    {"gate": g.gate, "mandatory": g.mandatory, "verdict": g.verdict, "checks": [check(k) for k in g.checks]} for g in c.gates
+                ],
+            }
+            for c in result.candidates
+        ],
+    }
+
+
+def _family(family: Family) -> dict[str, Any]:
+    return asdict(family)

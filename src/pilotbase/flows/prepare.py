@@ -1,0 +1,162 @@
+"""From a pilot file to everything that a run needs to know before the first call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from pilotbase import plugins
+from pilotbase.checks.plan import PlannedCheck, plan_checks, plan_family
+from pilotbase.checks.rows import CaseColumns
+from pilotbase.checks.rules import metric_problems
+from pilotbase.context import Context
+from pilotbase.data.files import FileCases, open_cases
+from pilotbase.domain.canonical import canonical, digest, digest_bytes
+from pilotbase.domain.evidence import canonical_label
+from pilotbase.domain.pilot import Candidate, Pilot, TargetSpec
+from pilotbase.domain.variant import Variant
+from pilotbase.domain.verdict import Family
+from pilotbase.ports import Fingerprint, Prompting, TargetContext
+from pilotbase.spec.load import Loaded, load
+
+__all__ = ["METHODS", "Elsewhere", "Prepared", "case_columns", "criteria_document", "load_pilot", "plan", "prepare", "scenario_key"]
+
+# Named in the criteria: a change to any estimator, bound or look schedule raises it.
+METHODS = "pilotbase.methods/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """Where a rerun finds what the declaration names: another file of the same data, other folders or targets of candidates."""
+
+    data: Path | None = None
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    targets: Mapping[str, TargetSpec] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A pilot with its data open and its candidates identified. Nothing has been called."""
+
+    loaded: Loaded
+    cases: FileCases
+    columns: CaseColumns
+    targets: dict[str, TargetSpec]
+    contexts: dict[str, TargetContext]
+    fingerprints: dict[str, Fingerprint]
+    criteria: bytes
+    criteria_digest: str
+    early_stop: bool
+
+    @property
+    def pilot(self) -> Pilot:
+        return self.loaded.pilot
+
+    @property
+    def positive(self) -> str | None:
+        """The positive class, spelled canonically."""
+        return canonical_label(self.pilot.data.test.positive)
+
+    def candidate(self, name: str) -> Candidate:
+        """A candidate by its id."""
+        return next(c for c in self.pilot.candidates if c.id == name)
+
+    def identities(self) -> list[dict[str, Any]]:
+        """What each candidate is, for the record."""
+        return [
+            {
+                "id": c.id,
+                "role": c.role,
+                "title": c.title,
+                "kind": self.targets[c.id].kind,
+                "fingerprint": self.fingerprints[c.id].digest,
+                "self_declared": self.fingerprints[c.id].self_declared,
+                "parts": dict(self.fingerprints[c.id].parts),
+            }
+            for c in self.pilot.candidates
+        ]
+
+
+def load_pilot(path: Path) -> Loaded:
+    """Read and check a pilot's file, metrics included."""
+    return load(path / "pilot.yaml" if path.is_dir() else path, metric_problems=metric_problems)
+
+
+def prepare(context: Context, loaded: Loaded, scratch: Path, *, early_stop: bool, elsewhere: Elsewhere | None = None) -> Prepared:
+    """Open the data, identify the candidates and digest the criteria. All errors are the input's."""
+    elsewhere = elsewhere or Elsewhere()
+    pilot = loaded.pilot
+    test = replace(pilot.data.test, path=str(elsewhere.data.absolute())) if elsewhere.data else pilot.data.test
+    cases = open_cases(test, loaded.folder.absolute(), pilot.seed, scratch)
+    contexts, fingerprints, targets = {}, {}, {}
+    for candidate in pilot.candidates:
+        target = targets[candidate.id] = elsewhere.targets.get(candidate.id, candidate.target)
+        folder = elsewhere.folders.get(candidate.id, loaded.folder).absolute()
+        contexts[candidate.id] = target_context(context, folder, test.media, candidate, scratch)
+        fingerprints[candidate.id] = plugins.load("targets", target.kind).fingerprint(target.options, contexts[candidate.id])
+    criteria = canonical(criteria_document(loaded, cases, early_stop=early_stop))
+    return Prepared(
+        loaded=loaded,
+        cases=cases,
+        columns=case_columns(cases, pilot),
+        targets=targets,
+        contexts=contexts,
+        fingerprints=fingerprints,
+        criteria=criteria,
+        criteria_digest=digest_bytes(criteria),
+        early_stop=early_stop,
+    )
+
+
+def target_context(context: Context, folder: Path, media: tuple[str, ...], candidate: Candidate, scratch: Path) -> TargetContext:
+    """What a candidate's target may know."""
+    messages = [(m.role, m.content) for m in candidate.messages] or ([("user", candidate.prompt)] if candidate.prompt else [])
+    return TargetContext(
+        folder=folder,
+        prompting=Prompting(messages=tuple((str(r), str(t)) for r, t in messages)),
+        secrets=context.secrets,
+        scratch=scratch / candidate.id,
+        media=media,
+    )
+
+
+def criteria_document(loaded: Loaded, cases: FileCases, *, early_stop: bool) -> dict[str, Any]:
+    """All that the verdict is a function of, beside the answers (VERDICT.md section 4)."""
+    return {
+        "schema": "pilotbase.criteria/1",
+        "pilot": loaded.document,
+        "packs": dict(loaded.packs),
+        "methods": METHODS,
+        "seed": loaded.pilot.seed,
+        "early_stop": early_stop,
+        "data": {"digest": cases.digest, "order": cases.order, "count": cases.count},
+    }
+
+
+def case_columns(cases: FileCases, pilot: Pilot) -> CaseColumns:
+    """What the checks know of the cases."""
+    positive = canonical_label(pilot.data.test.positive)
+    truth = cases.truth
+    return CaseColumns(
+        count=cases.count,
+        ids=cases.ids,
+        truth=truth,
+        numbers=cases.numbers,
+        positive=truth.names.index(positive) if truth is not None and positive is not None else -1,
+        groups=cases.groups,
+        clusters=cases.clusters,
+    )
+
+
+def plan(pilot: Pilot, round_: int, *, early_stop: bool) -> tuple[Family, Sequence[PlannedCheck], Sequence[Variant]]:
+    """The family, its checks and the variants that they need, in a round."""
+    family = plan_family(pilot, round_)
+    planned, variants = plan_checks(pilot, family, early_stop=early_stop)
+    return family, planned, variants
+
+
+def scenario_key(pilot: Pilot) -> str:
+    """The scenario as rounds are counted on it: its area, field, owner and need, whatever the pilot is called."""
+    s = pilot.scenario
+    need = s.need if isinstance(s.need, str) else [s.need.en, s.need.zh]
+    return digest({"area": s.area, "field": s.field, "owner": s.owner, "need": need})

@@ -1,0 +1,1 @@
+"""Ways to reach a candidate, one file each."""
