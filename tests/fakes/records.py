@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+_NAMES = {"logistic", "threshold-rule", "assistant", "readers", "radius_tercile", "numpy", "tabular-basics@1", "mean_radius"}
 HOSTILE = "<script>alert(1)</script>]]></style></title>\"'&|`*_[x](http://evil.example)\n# h --> {{7*7}}\x00\x1b\u202e\ud800"
 
 
@@ -541,10 +542,10 @@ def nulled(given: Any) -> list[dict[str, Any]]:
 
 
 def hostile(given: Any, text: str = HOSTILE) -> Any:
-    """The same record with `text` after every string and in every key that is free."""
+    """The same record with `text` after every string, and after every key that names a candidate, a group, a package or an input."""
     fixed = {"pass", "fail", "inconclusive", "decide", "inform", "candidate", "reference", "held-out", "open", "complete"}
     if isinstance(given, str):
         return given if given in fixed else given + text
     if isinstance(given, dict):
-        return {key: hostile(value, text) for key, value in given.items()}
+        return {key + text if key in _NAMES else key: hostile(value, text) for key, value in given.items()}
     return [hostile(value, text) for value in given] if isinstance(given, list) else given

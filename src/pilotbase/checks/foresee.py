@@ -30,11 +30,12 @@ Values = NDArray[np.float64]
 class Foresight:
     """What a check could be decided on. None stands for "cannot be told beforehand".
 
-    `n` counts the cases in the check's own denominator. `line` and `refusal` are the counts at which the exact rule says PASS and FAIL on all
-    n; `look_line` the count that passes at the last look of the sequential rule. `pass_at` and `fail_at` are the true values at which the rule
-    in force says so with a chance of 0.8 (with early stopping a little conservative: earlier looks are left out of account). `best` says
-    whether answers without any error would pass, `earliest` on how many cases, `lacking` how many more cases that would take. `expected` is
-    the number of its cases asked if the true value lay half-way between the threshold and no error at all.
+    `n` counts the cases in the check's own denominator. `line` and `refusal` are the counts at which the exact rule says PASS
+    and FAIL on all n; `look_line` the count that passes at the last look of the sequential rule. `pass_at` and `fail_at` are the
+    true values at which the rule in force says so with a chance of 0.8 (with early stopping a little conservative: earlier looks
+    are left out of account). `best` says whether answers without any error would pass, `earliest` on how many cases, `lacking`
+    how many more cases that would take. `expected` is the number of its cases asked if the true value lay half-way between the
+    threshold and no error at all.
     """
 
     n: int
@@ -129,7 +130,7 @@ def _rate(plan: PlannedCheck, told: Foresight) -> Foresight:
 
 
 def _look_line(op: str, threshold: float, n: int, confidence: float) -> int | None:
-    """The count on n cases from which the sequential rule passes if nothing was decided before: up to it for "<="; None if never."""
+    """The count on n cases from which (up to which, for "<=") the last look of the sequential rule passes; None if never."""
     goal = -math.log(1 - confidence)
     t = threshold if op == ">=" else 1 - threshold
     low, high = math.ceil(n * t), n + 1
@@ -241,7 +242,7 @@ def _search(passes: Callable[[int], bool], have: int) -> int | None:
 def _expected(plan: PlannedCheck, perfect: Scored) -> int:
     """Cases that an anytime check is asked, if the truth lies half-way between the threshold and no error.
 
-    For one rate the mean of simulated runs; elsewhere the middle of a few drawn ones, in which an error counts whole and errors fall evenly.
+    For one rate the mean of simulated runs; elsewhere the middle of a few drawn ones, in which each error counts whole.
     """
     n, t = len(perfect.value), plan.require.value
     if _plain(plan):

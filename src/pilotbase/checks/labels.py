@@ -42,13 +42,16 @@ def _truth(rows: Rows, cases: CaseColumns) -> NDArray[np.int32]:
 
 
 def correct(rows: Rows, cases: CaseColumns, check: Check) -> Values:
-    """1 where the label is the truth."""
-    return np.equal(rows.label, _truth(rows, cases)).astype(np.float64)
+    """1 where the label is the truth. A label that no case has is wrong, also where the truth is missing."""
+    return ((rows.label == _truth(rows, cases)) & (rows.label >= 0)).astype(np.float64)
 
 
 def not_positive(rows: Rows, cases: CaseColumns, check: Check) -> Values:
-    """1 where the label is not the positive class: a true negative among negatives."""
-    return np.not_equal(rows.label, cases.positive).astype(np.float64)
+    """1 where the label is another class than the positive: a true negative among negatives.
+
+    A label that no case has is no answer that could be read, and so a false positive (VERDICT.md section 5).
+    """
+    return ((rows.label != cases.positive) & (rows.label >= 0)).astype(np.float64)
 
 
 def wrong(rows: Rows, cases: CaseColumns, check: Check) -> Values:
@@ -61,10 +64,15 @@ def one(rows: Rows, cases: CaseColumns, check: Check) -> Values:
     return np.ones(len(rows))
 
 
+def _called(rows: Rows, cases: CaseColumns, truly: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What counts as called positive: the positive label, and for a negative also a label that no case has (as if it failed)."""
+    return np.where(rows.label < 0, ~truly, rows.label == cases.positive)
+
+
 def precise(rows: Rows, cases: CaseColumns, check: Check) -> Values:
     """1 for true positives, 0 for false positives, NaN (not in the denominator) for what was not called positive."""
-    called = rows.label == cases.positive
-    return np.where(called, cases.is_positive(rows.position), np.nan)
+    truly = cases.is_positive(rows.position)
+    return np.where(_called(rows, cases, truly), truly, np.nan)
 
 
 def precise_failed(rows: Rows, cases: CaseColumns, check: Check) -> Values:
@@ -74,8 +82,8 @@ def precise_failed(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 
 def cell(rows: Rows, cases: CaseColumns, check: Check) -> Values:
     """The cell of the confusion table."""
-    called, truly = rows.label == cases.positive, cases.is_positive(rows.position)
-    return np.where(called, np.where(truly, TP, FP), np.where(truly, FN, TN))
+    truly = cases.is_positive(rows.position)
+    return np.where(_called(rows, cases, truly), np.where(truly, TP, FP), np.where(truly, FN, TN))
 
 
 def cell_failed(rows: Rows, cases: CaseColumns, check: Check) -> Values:
@@ -84,8 +92,8 @@ def cell_failed(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 
 
 def score(rows: Rows, cases: CaseColumns, check: Check) -> Values:
-    """The score as given; a row without one is ranked last."""
-    return np.where(np.isnan(rows.score), ranked_last(rows, cases, check), rows.score)
+    """The score as given; NaN where there is none, which fails."""
+    return rows.score
 
 
 def ranked_last(rows: Rows, cases: CaseColumns, check: Check) -> Values:
@@ -94,7 +102,7 @@ def ranked_last(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 
 
 def brier(rows: Rows, cases: CaseColumns, check: Check) -> Values:
-    """(probability of the positive class - truth)^2; 1 where the score is no probability."""
+    """(probability of the positive class - truth)^2; NaN where the score is no probability, which fails."""
     squared = (rows.score - cases.is_positive(rows.position)) ** 2
     valid = (rows.score >= 0) & (rows.score <= 1)
-    return np.where(valid, squared, 1.0)
+    return np.where(valid, squared, np.nan)

@@ -4,18 +4,21 @@ A row says what the metric needs, which cases are in its denominator before anyt
 failed answer scores, how the numbers become an estimate (`kind`, see `estimators`), and when one may look (VERDICT.md section 2).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pilotbase import plugins
 from pilotbase.checks import labels, numbers, service, texts
 from pilotbase.checks.rows import CaseColumns, Rows
 from pilotbase.domain.gate import Check
+from pilotbase.errors import UserError
 
-__all__ = ["METRICS", "Kind", "Metric", "Needs", "metric"]
+__all__ = ["METRICS", "Kind", "Metric", "Needs", "merge", "metric", "metrics"]
 
 Kind = Literal["proportion", "mean", "loss", "root-mean-square", "f1", "balanced", "auroc", "count", "members", "tail", "throughput", "judged"]
 Needs = Literal["target", "positive", "number", "load", "price", "judge", "repeat", "pattern", "choices", "expected"]
@@ -26,7 +29,8 @@ Values = NDArray[np.float64]
 class Metric:
     """One row.
 
-    `score(rows, cases, check)` gives a float for each row that did not fail; NaN leaves the row out of the denominator.
+    `score(rows, cases, check)` gives a float for each row that did not fail. NaN leaves the row out of the denominator of a proportion or F1;
+    in any other kind it is an answer that could not be read, which fails.
     `worst(rows, cases, check)` gives the same for failed rows; None where the metric has no worst value.
     `denominator(cases)` marks the cases that can enter at all, known before asking.
     """
@@ -80,17 +84,17 @@ _TEXTS = (
     _row("exact", "Exact match", "完全一致", "proportion", "any", "target", score=texts.exact, worst=labels.wrong),
     _row("normalised", "Match after normalising", "规范化后一致", "proportion", "any", "target", score=texts.normalised, worst=labels.wrong,
          source="full-width, traditional and simplified, case, white space and outer punctuation folded"),
-    _row("contains", "Contains the expected text", "包含期望文本", "proportion", "any", "expected", score=texts.contains, worst=labels.wrong),
-    _row("regex", "Matches a pattern", "匹配模式", "proportion", "any", "pattern", score=texts.regex, worst=labels.wrong),
+    _row("contains", "Contains the expected text", "包含期望文本", "proportion", "any", "expected", score=texts.contains, worst=texts.worst),
+    _row("regex", "Matches a pattern", "匹配模式", "proportion", "any", "pattern", score=texts.regex, worst=texts.worst),
     _row("choice", "Multiple choice", "选择题", "proportion", "any", "target", "choices", score=texts.choice, worst=labels.wrong),
-    _row("rubric", "Judged by rubric", "按评分细则评判", "judged", "once", "judge", score=service.judged, worst=labels.wrong, paired=False,
+    _row("rubric", "Judged by rubric", "按评分细则评判", "judged", "once", "judge", score=service.judged, worst=texts.worst, paired=False,
          source="Rogan and Gladen 1978 for the judge's error"),
 )
 
 _SERVICE = (
     _row("failure-rate", "Failure rate", "失败率", "proportion", "any", score=service.zero, worst=labels.one),
     _row("failures", "Failures", "失败数", "count", "once", score=service.zero, worst=labels.one, upper=None, paired=False, source="a census"),
-    _row("labels", "Answers within a set", "回答在集合内", "members", "once", score=service.zero, worst=labels.one, upper=None, paired=False, source="a census"),
+    _row("labels", "Answers within a set", "回答在集合内", "members", "once", score=service.outside, worst=labels.one, upper=None, paired=False, source="a census"),
     _row("stability", "Stability", "稳定性", "proportion", "any", "repeat", score=service.zero, worst=labels.wrong, paired=False,
          source="share of cases whose repeated answers are all the same"),
     _row("cost.per-case", "Cost per case", "单例成本", "loss", "once", "price", score=service.cost, worst=service.cost, upper=None, unit="money"),
@@ -109,6 +113,28 @@ _SERVICE = (
 METRICS: dict[str, Metric] = {m.name: m for m in (*_LABELS, *_NUMBERS, *_TEXTS, *_SERVICE)}
 
 
+def merge(rows: Mapping[str, Metric], found: Iterable[tuple[str, object]]) -> dict[str, Metric]:
+    """Rows with those that plug-ins give: each (entry point, a Metric or several). UserError for anything else, or a name that is taken."""
+    merged = dict(rows)
+    for point, given in found:
+        for row in given if isinstance(given, (list, tuple)) else (given,):
+            where = f"entry point `{point}` of pilotbase.checks"
+            if not isinstance(row, Metric):
+                raise UserError(f"found {type(row).__name__}, which is no Metric", where=where, hint="give a Metric or a list of them")
+            if row.name in merged:
+                raise UserError(f"the metric `{row.name}` is already there", where=where, hint="give it another name")
+            if row.kind in ("tail", "throughput", "judged", "members"):
+                raise UserError(f"the metric `{row.name}` is of kind {row.kind}", where=where, hint="only built-in metrics are of this kind")
+            merged[row.name] = row
+    return merged
+
+
+@cache
+def metrics() -> Mapping[str, Metric]:
+    """Every row by name: the built-in ones, and those of plug-ins, which are loaded when this is first asked."""
+    return merge(METRICS, ((name, plugins.load("checks", name)) for name in plugins.names("checks")))
+
+
 def metric(name: str) -> Metric:
     """The row called `name`. KeyError where there is none: specs are checked before."""
-    return METRICS[name]
+    return metrics()[name]

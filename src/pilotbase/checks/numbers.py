@@ -35,13 +35,11 @@ def _truth(rows: Rows, cases: CaseColumns) -> Values:
 
 def _error(rows: Rows, cases: CaseColumns, check: Check) -> Values:
     error = np.abs(_given(rows) - _truth(rows, cases))
-    if check.bound is not None:
-        error = np.where(np.isnan(error), check.bound[1], np.clip(error, *check.bound))
-    return error
+    return error if check.bound is None else np.clip(error, *check.bound)
 
 
 def absolute_error(rows: Rows, cases: CaseColumns, check: Check) -> Values:
-    """|answer - truth|, clipped to a declared `bound`; NaN where there is no number, which counts as a failure without a worst value."""
+    """|answer - truth|, clipped to a declared `bound`; NaN where there is no number, which fails."""
     return _error(rows, cases, check)
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from pilotbase.checks.metrics import METRICS, Metric
+from pilotbase.checks import texts
+from pilotbase.checks.metrics import Metric, metric
 from pilotbase.domain.gate import Check, Gate
 from pilotbase.domain.pilot import Pilot
 from pilotbase.domain.quantity import Require
@@ -88,8 +89,8 @@ def _id(gate: Gate, check: Check, taken: set[str]) -> str:
 
 
 def _plan(name: str, gate: Gate, check: Check, variants: list[Variant], confidence: float, anytime: bool) -> PlannedCheck:
-    row = METRICS[check.metric]
-    column = Column(check.metric, _parameters(check), _variant(variants, _base(check, row)))
+    row = metric(check.metric)
+    column = Column(check.metric, _parameters(check, row), _variant(variants, _base(check, row)))
     other = None
     if check.drop_under is not None:
         other = Column(check.metric, column.parameters, _variant(variants, Variant(kind="transform", transform=check.drop_under)))
@@ -111,9 +112,14 @@ def _plan(name: str, gate: Gate, check: Check, variants: list[Variant], confiden
     )
 
 
-def _parameters(check: Check) -> bytes:
+def _parameters(check: Check, row: Metric) -> bytes:
+    """All of a check that its scores depend on: checks that agree in it share a column."""
     judge = check.judge
     shown: dict[str, object] = {p: v for p in _PARAMETERS if (v := getattr(check, p)) not in (None, ())}
+    if row.kind == "members":
+        shown["members"] = check.required.members
+    if row.worst is texts.worst and texts.unwanted(check):
+        shown["unwanted"] = True
     if judge is not None:
         shown["judge"] = [judge.url, judge.model, judge.rubric, judge.version]
     return orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pilotbase.checks.metrics import METRICS, Metric
+from pilotbase.checks.metrics import Metric, metrics
 from pilotbase.checks.transforms import TRANSFORMS
 from pilotbase.domain.gate import Check
 from pilotbase.domain.pilot import Pilot
@@ -19,10 +19,10 @@ def metric_problems(pilot: Pilot) -> Iterator[Problem]:
     for g, gate in enumerate(pilot.open_gates):
         for c, check in enumerate(gate.checks):
             at: Path = ("gates", g, "checks", c)
-            row = METRICS.get(check.metric)
+            row = metrics().get(check.metric)
             if row is None:
-                near = nearest(check.metric, METRICS)
-                known = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(METRICS))}"
+                near = nearest(check.metric, metrics())
+                known = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(metrics()))}"
                 yield Problem((*at, "metric"), f"`{check.metric}` is no metric", known)
                 continue
             yield from (p.under(*at) for p in (*_needs(pilot, check, row), *_views(check, row), *_threshold(check, row), *_extras(check, row)))
@@ -72,6 +72,8 @@ def _threshold(check: Check, row: Metric) -> Iterator[Problem]:
         yield Problem(("require",), f"`{require.op}` is only allowed on a count over complete data, and `{row.name}` is an estimate", "use >= or <=")
     if row.kind == "members" and require.op != "in":
         yield Problem(("require",), f"`{row.name}` is a set membership", "write `in [a, b]`")
+    if require.op == "in" and row.kind == "count":
+        yield Problem(("require",), f"`{row.name}` is a count, and `in` is about a set of labels", "use =, <= or >=")
     if require.op == "in":
         return
     unit = require.unit
@@ -121,5 +123,7 @@ def _extras(check: Check, row: Metric) -> Iterator[Problem]:
     for word, metrics in _ONLY.items():
         if getattr(check, word) not in (None, ()) and row.name not in metrics:
             yield Problem((word,), f"`{word}` means nothing to `{row.name}`", f"it belongs to {', '.join(metrics)}")
+    if check.bound is not None and check.bound[0] < 0 and row.name in _ONLY["bound"]:
+        yield Problem(("bound",), f"a loss is never negative, and the bound starts at {check.bound[0]:g}", "write [0, most]")
     if check.load is not None and "load" not in row.needs:
         yield Problem(("load",), f"`{row.name}` is not measured under load", "it belongs to latency, ttft and throughput")

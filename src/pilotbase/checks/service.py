@@ -1,12 +1,13 @@
-"""Scores of what an answer cost, and the constants that counts are made of."""
+"""Scores of what an answer cost, of where it lies, and the constants that counts are made of."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilotbase.checks.rows import CaseColumns, Rows
+from pilotbase.domain.evidence import canonical_label
 from pilotbase.domain.gate import Check
 
-__all__ = ["cost", "judged", "nothing", "tokens", "tokens_in", "tokens_out", "zero"]
+__all__ = ["cost", "judged", "nothing", "outside", "tokens", "tokens_in", "tokens_out", "zero"]
 
 Values = NDArray[np.float64]
 
@@ -21,8 +22,14 @@ def zero(rows: Rows, cases: CaseColumns, check: Check) -> Values:
     return np.zeros(len(rows))
 
 
+def outside(rows: Rows, cases: CaseColumns, check: Check) -> Values:
+    """1 where the label is not among the members of `require: in [...]`; an answer without a label lies outside."""
+    members = {canonical_label(m) for m in check.required.members}
+    return np.fromiter((name is None or name not in members for name in rows.names), dtype=np.float64, count=len(rows))
+
+
 def _column(values: Values | None, rows: Rows) -> Values:
-    return nothing(rows, CaseColumns(count=0, ids=()), Check(metric="", require="")) if values is None else values
+    return np.full(len(rows), np.nan) if values is None else values
 
 
 def cost(rows: Rows, cases: CaseColumns, check: Check) -> Values:
@@ -46,5 +53,5 @@ def tokens(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 
 
 def judged(rows: Rows, cases: CaseColumns, check: Check) -> Values:
-    """1 where the judge said yes."""
+    """1 where the judge said yes, 0 for no; NaN where it said neither, which fails."""
     return _column(rows.judged, rows)

@@ -1,16 +1,16 @@
 """Scores of text against text, in Chinese and English."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilotbase.checks.rows import CaseColumns, Rows
-from pilotbase.detect.zh import normalise
+from pilotbase.detect.zh import fold_width, normalise
 from pilotbase.domain.gate import Check
 
-__all__ = ["choice", "contains", "exact", "normalised", "read_choice", "regex"]
+__all__ = ["choice", "contains", "exact", "normalised", "read_choice", "regex", "unwanted", "worst"]
 
 Values = NDArray[np.float64]
 
@@ -25,6 +25,16 @@ def _expected(rows: Rows, cases: CaseColumns) -> list[str]:
     assert cases.truth is not None  # the metric's row needs a target, and specs are checked
     names = cases.truth.names
     return [names[c] if c >= 0 else "" for c in cases.truth.codes[rows.position].tolist()]
+
+
+def unwanted(check: Check) -> bool:
+    """Whether a check bounds its share from above, so that what it counts is unwanted."""
+    return check.required.op == "<=" and (check.view is None or check.view[0] == "worst-of")
+
+
+def worst(rows: Rows, cases: CaseColumns, check: Check) -> Values:
+    """What a failure scores where the check itself says which way is good: 0, or 1 under `<=` (VERDICT.md section 5)."""
+    return np.full(len(rows), float(unwanted(check)))
 
 
 def _each(pairs: Iterable[tuple[str, str]], same: Callable[[str, str], bool]) -> Values:
@@ -57,15 +67,22 @@ def regex(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 def read_choice(answer: str, choices: Iterable[str]) -> str | None:
     """The choice that an answer names: the whole answer, else the last one standing alone in it; None where there is none.
 
-    `B`, `(B)`, `答案：B。` and `The answer is B` all name B.
+    `B`, `(B)`, `答案：B。` and `The answer is B` all name B. A choice as it is spelt goes before one in another case, so that the article
+    of `B is a good answer` is no A; and 不正确 does not name 正确.
     """
-    folded = {normalise(c): c for c in choices}
+    known = list(choices)
+    folded = {normalise(c): c for c in known}
     whole = normalise(answer)
     if whole in folded:
         return folded[whole]
-    words = "|".join(re.escape(c) for c in sorted(folded, key=len, reverse=True))
-    found = re.findall(rf"(?<![a-z0-9])({words})(?![a-z0-9])", whole)
-    return folded[found[-1]] if found else None
+    spelt = {fold_width(c).strip(): c for c in known}
+    return _last_alone(fold_width(answer), spelt) or _last_alone(whole, folded)
+
+
+def _last_alone(text: str, spelt: Mapping[str, str]) -> str | None:
+    words = "|".join(re.escape(c) for c in sorted(filter(None, spelt), key=len, reverse=True))
+    found = re.findall(rf"(?<![A-Za-z0-9不非])({words})(?![A-Za-z0-9])", text) if words else []
+    return spelt[found[-1]] if found else None
 
 
 def choice(rows: Rows, cases: CaseColumns, check: Check) -> Values:

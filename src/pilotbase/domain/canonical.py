@@ -6,6 +6,8 @@ from typing import Any
 
 __all__ = ["canonical", "digest", "digest_bytes"]
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+
 
 def canonical(data: Any) -> bytes:
     """Data as JSON in UTF-8: keys sorted by code point, no spaces, floats in their shortest form that reads back the same.
@@ -15,8 +17,7 @@ def canonical(data: Any) -> bytes:
     TypeError for anything else.
     """
     _refuse_other_keys(data)
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return text.encode("utf-8")
+    return _ENCODER.encode(data).encode("utf-8")
 
 
 def digest(data: Any) -> str:

@@ -1,12 +1,13 @@
 """Checks and gates: measurable claims with thresholds, in order."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from pilotbase.domain.problem import CONFIG, Problem
-from pilotbase.domain.quantity import Require, parse_duration, parse_money, parse_rate, parse_require, parse_scale
+from pilotbase.domain.quantity import Require, parse_duration, parse_rate, parse_require, parse_scale
 
 __all__ = ["Check", "Gate", "JudgeSpec", "Load", "PackUse", "Transform"]
 
@@ -165,10 +166,12 @@ class Check:
             yield Problem(("minimum",), f"{self.minimum} cases per group are too few", "30 is the least; it can only be raised")
         if not 2 <= self.repeat <= 100:
             yield Problem(("repeat",), f"{self.repeat} repetitions", "use 2 to 100")
-        if self.bound is not None and not self.bound[0] < self.bound[1]:
+        if self.bound is not None and not all(math.isfinite(b) for b in self.bound):
+            yield Problem(("bound",), f"[{self.bound[0]}, {self.bound[1]}] is no range", "write two finite numbers, [least, most]")
+        elif self.bound is not None and not self.bound[0] < self.bound[1]:
             yield Problem(("bound",), f"[{self.bound[0]}, {self.bound[1]}] is empty", "write [least, most]")
-        if self.tolerance is not None and self.tolerance < 0:
-            yield Problem(("tolerance",), f"{self.tolerance} is negative")
+        if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
+            yield Problem(("tolerance",), f"{self.tolerance} is no distance", "use a finite number of at least 0")
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
@@ -176,9 +179,12 @@ class Check:
                 yield Problem(("pattern",), f"`{self.pattern}` is not a regular expression: {error}")
         if self.errors is not None:
             try:
-                parse_require(self.errors)
+                limit = parse_require(self.errors)
             except ValueError as error:
                 yield Problem(("errors",), str(error))
+            else:
+                if limit.op != "<=" or limit.unit or not 0 <= limit.value <= 1:
+                    yield Problem(("errors",), f"`{self.errors}` is no limit on a share of failures", "write it as in `<= 1%`")
         for name, part in (("drop-under", self.drop_under), ("load", self.load), ("judge", self.judge)):
             if part is not None:
                 yield from (p.under(name) for p in part.problems())
@@ -213,12 +219,3 @@ class PackUse:
     def problems(self) -> Iterator[Problem]:
         if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*@[A-Za-z0-9._-]+", self.use):
             yield Problem(("use",), f"`{self.use}` names no pack", "write NAME@VERSION, as in `tabular-basics@1`")
-
-
-def money_unit(require: Require) -> str | None:
-    """The currency of a threshold on money, or None."""
-    unit = require.unit.upper()
-    try:
-        return parse_money(f"0 {unit}").currency if unit else None
-    except ValueError:
-        return None

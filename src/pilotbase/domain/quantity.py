@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Literal
 
 __all__ = ["Money", "Op", "Require", "parse_duration", "parse_money", "parse_rate", "parse_require", "parse_scale"]
@@ -35,7 +35,7 @@ def parse_money(text: str) -> Money:
         raise ValueError(f"`{text}` is not an amount; write a number and a currency, as in `0.0001 CNY`")
     try:
         nanos = Decimal(match[1]) * NANO
-    except InvalidOperation:
+    except DecimalException:  # Overflow is no InvalidOperation: 1e999999 CNY
         raise ValueError(f"`{text}` is not an amount") from None
     if nanos < 0 or nanos > 10**18 or nanos != nanos.to_integral_value():
         raise ValueError(f"`{text}` is out of range: amounts run from 0 to 1,000,000,000 in steps of 0.000000001")

@@ -134,6 +134,7 @@ def group_chart(part: Mapping[str, Any], axis: tuple[float, float], unit: str, u
 
 def histogram(bins: Sequence[Mapping[str, Any]], uid: str, language: str) -> Markup:
     """Counts of calls by time, one bar of equal width for each range (`from`, `to` in seconds; `to` may be open)."""
+    bins = [b for b in bins if isinstance(b, Mapping)]
     counts = [max(0, count(b.get("count")) or 0) for b in bins]
     if not counts or not max(counts):
         return Markup("")
@@ -172,7 +173,11 @@ def _range(given: Mapping[str, Any], language: str) -> str:
 def calibration_chart(bins: Sequence[Mapping[str, Any]], uid: str, language: str) -> Markup:
     """Share of positives by mean score, with bounds, beside the diagonal of a perfectly calibrated score. Both "
     "axes run from 0 to 1."""
-    points = [b for b in bins if figure(b.get("mean_score")) is not None and figure(b.get("share_positive")) is not None]
+    points = [
+        b
+        for b in bins
+        if isinstance(b, Mapping) and figure(b.get("mean_score")) is not None and figure(b.get("share_positive")) is not None
+    ]
     if not points:
         return Markup("")
     size, left, top, plot = 272.0, 48.0, 8.0, 210.0

@@ -29,9 +29,13 @@ def escape(text: Any) -> str:
     line = " ".join(str(DASH if text is None or text == "" else text).split())
     short = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
     marked = _SPECIAL.sub(r"\\\1", short.replace("&", "&amp;").replace("<", "&lt;"))
-    marked = re.sub(r"^(?=[>+=-])", r"\\", marked)
     # An address or a mention would be made a link without any markup (GFM 6.9).
     return re.sub(r"(?i)(?<=[:/.@w])(?=//|@)|(?<=http)(?=s?:)|(?<=www)(?=\.)|(?<=.)(?=@)|^(?=@)", "\u2060", marked)
+
+
+def _item(text: Any) -> str:
+    """A list item that begins with text of the record, which must not begin a quote, a heading or a list of its own."""
+    return "- " + re.sub(r"^(?=[>+=-])|(?<=^\d)(?=[.)])", r"\\", escape(text))
 
 
 def _page(record: Mapping[str, Any], language: str) -> Iterator[str]:
@@ -52,7 +56,7 @@ def _page(record: Mapping[str, Any], language: str) -> Iterator[str]:
     yield ""
     yield t("confirmatory-means" if confirmatory else "exploratory-means")
     for reason in listed(record.get("exploratory_because")):
-        yield f"- {escape(told(reason, language))}"
+        yield _item(told(reason, language))
     if not mapped(mapped(record.get("criteria")).get("witness")):
         yield f"\n{t('self-declared-time')}"
     yield from _checks(candidates, t)
@@ -98,7 +102,7 @@ def _checks(candidates: tuple[CandidateView, ...], t: Any) -> Iterator[str]:
 def _notes(record: Mapping[str, Any], candidates: tuple[CandidateView, ...], language: str, t: Any) -> Iterator[str]:
     gaps = [told(gap, language) for gap in listed(record.get("not_tested"))]
     yield f"\n## {t('not-tested')}\n"
-    yield from ((f"- {escape(gap)}" for gap in gaps) if gaps else [t("not-tested-none")])
+    yield from ((_item(gap) for gap in gaps) if gaps else [t("not-tested-none")])
     yield f"\n## {t('family')}\n"
     family = mapped(mapped(record.get("result")).get("family"))
     yield f"- {t('family-candidates')}: {number(family.get('candidates'))}"
@@ -117,7 +121,7 @@ def _notes(record: Mapping[str, Any], candidates: tuple[CandidateView, ...], lan
     yield f"- {t('digest-criteria')}: {escape(criteria.get('digest'))}, {escape(moment(criteria.get('recorded')))}"
     yield f"- {t('digest-data')}: {escape(data.get('digest'))}"
     for one in candidates:
-        yield f"- {escape(one.name)}: {escape(one.fingerprint)}"
+        yield f"{_item(one.name)}: {escape(one.fingerprint)}"
     yield f"\n## {t('verify')}\n\n{t('verify-note')}\n"
     yield "```\npilotbase verify DIR --signer FINGERPRINT\npilotbase rerun DIR --data PATH --candidate ID=TARGET\n```"
     yield f"\n{t('standards-note')}"

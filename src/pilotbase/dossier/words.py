@@ -9,7 +9,6 @@ LANGUAGES = ("en", "zh")
 
 WORDS: dict[str, tuple[str, str]] = {
     # the page
-    "language": ("English", "中文"),
     "switch": ("中文", "English"),
     "switch-label": ("Show this report in Chinese", "用英文显示本报告"),
     "dossier": ("Pilot dossier", "中试档案"),
@@ -37,16 +36,16 @@ WORDS: dict[str, tuple[str, str]] = {
     # the verdict in sentences
     "verdict": ("What was decided", "结论"),
     "headline-pass": (
-        "{passed} of {judged} candidates met every mandatory check.",
-        "{judged} 个被测应用中有 {passed} 个满足全部必过检验项。",
+        "Candidates that met every mandatory check: {passed} of {judged}.",
+        "满足全部必过检验项的被测应用：{judged} 个中有 {passed} 个。",
     ),
     "headline-fail": (
-        "None of the {judged} candidates met every mandatory check.",
-        "{judged} 个被测应用均未满足全部必过检验项。",
+        "Candidates that met every mandatory check: none of {judged}.",
+        "满足全部必过检验项的被测应用：{judged} 个中没有一个。",
     ),
     "headline-inconclusive": (
-        "None of the {judged} candidates has passed; for {open} of them the evidence does not decide.",
-        "{judged} 个被测应用尚无一通过；其中 {open} 个证据不足，不能下结论。",
+        "No candidate has passed: for {open} of {judged} the evidence does not decide.",
+        "尚无被测应用通过：{judged} 个中有 {open} 个因证据不足而未定。",
     ),
     "about": ("About: {need}", "针对的需求：{need}"),
     "sentence-pass": (
@@ -118,9 +117,9 @@ WORDS: dict[str, tuple[str, str]] = {
     # confirmatory or exploratory
     "standing": ("Confirmatory or exploratory", "确证性还是探索性"),
     "confirmatory-means": (
-        "Confirmatory: the criteria were recorded before the first answer that this verdict uses. Nobody could move "
-        "a threshold after seeing a result.",
-        "确证性：判定标准在所用的第一个回答之前已经记录，任何人都不能在看到结果之后移动阈值。",
+        "Confirmatory: by the record, the criteria were fixed before the first answer that this verdict uses. No "
+        "threshold was chosen with results in sight.",
+        "确证性：按记录，判定标准在所用的第一个回答之前已经固定，没有在看到结果之后选定阈值。",
     ),
     "exploratory-means": (
         "Exploratory: the criteria were not recorded before every answer that is used here, so they may have been "

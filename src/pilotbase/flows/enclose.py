@@ -37,7 +37,8 @@ def _media(pilot: Pilot, cases: FileCases) -> Mapping[str, Path]:
 def _parts(identity: Mapping[str, Any], folder: Path) -> Mapping[str, Path]:
     """Those parts of a fingerprint that are files of the pilot's folder; an endpoint or an environment has none."""
     files: dict[str, Path] = {}
-    for name in identity["parts"]:
+    for part in identity["parts"]:
+        name = part.removeprefix("code ").removeprefix("file ")
         path = folder / name
         if path.is_file() and folder in path.resolve().parents:
             files[f"candidate/{identity['id']}/{name}"] = path

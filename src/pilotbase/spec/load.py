@@ -12,11 +12,11 @@ from pilotbase.domain.canonical import digest_bytes
 from pilotbase.domain.gate import Check, Gate, PackUse
 from pilotbase.domain.pilot import Candidate, Limits, Pilot, TargetSpec
 from pilotbase.domain.problem import Path as At
-from pilotbase.domain.problem import Problem, kebab, nearest
+from pilotbase.domain.problem import Problem, kebab
 from pilotbase.errors import UserError
 from pilotbase.spec.kinds import found, words
 from pilotbase.spec.packs import Found, read_pack, where
-from pilotbase.spec.parts import Finding, Parsed, parse
+from pilotbase.spec.parts import Finding, Parsed, closest, parse
 from pilotbase.spec.place import Fault, refuse
 from pilotbase.spec.target import Kinds, installed, read_target
 from pilotbase.spec.yaml import MOST_BYTES, Document, read
@@ -161,7 +161,7 @@ class _Loading:
         if "target" in candidate:
             return read_target(candidate["target"], self.kinds, self.known, lambda path: self.document.raw.get((*at, *path)))
         known = words(Candidate)
-        if any(nearest(word, known) == "target" for word in candidate if word not in known):
+        if any(closest(word, known) == "target" for word in candidate if word not in known):
             return None, []  # the misspelt word beside it is the same mistake
         return None, [Finding(Problem((), "`target` is missing", f"allowed: one of {', '.join(self.known)}"))]
 

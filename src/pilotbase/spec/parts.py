@@ -4,7 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Generic, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import TypeAdapter, ValidationError
@@ -14,7 +14,7 @@ from pilotbase.domain.problem import Path, Problem, kebab, nearest
 from pilotbase.spec.kinds import bare, described, found, hints, members, placeholder, required, words
 from pilotbase.spec.place import show
 
-__all__ = ["Finding", "Parsed", "adapter", "parse"]
+__all__ = ["Finding", "Parsed", "adapter", "closest", "parse"]
 
 T = TypeVar("T")
 CROWD = 100
@@ -136,10 +136,16 @@ def _at(data: Any, path: Path) -> Any:
     return data
 
 
+@lru_cache(maxsize=4096)
+def closest(word: str, known: tuple[str, ...]) -> str | None:
+    """`nearest`, remembered: the same mistake is often made in every item of a list."""
+    return nearest(word, known)
+
+
 def _near(owner: type, word: str, mapping: Mapping[str, Any]) -> str | None:
     """The word of `owner` that an unknown one probably means; None in a mapping of very many, where looking would take long."""
     known = words(owner)
-    return nearest(word, known) if len(mapping) <= len(known) + CROWD and len(word) <= CROWD else None
+    return closest(word, known) if len(mapping) <= len(known) + CROWD and len(word) <= CROWD else None
 
 
 def _finding(spot: _Spot, data: Any, raw: Callable[[Path], str | None]) -> Finding | None:

@@ -1,0 +1,86 @@
+"""Runs and dossiers in one shape, so that either can be compared with either."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilotbase.checks.board import Board, Tracked
+from pilotbase.checks.scores import PENDING
+from pilotbase.context import Context
+from pilotbase.domain.evidence import canonical_label
+from pilotbase.dossier.files import open_files
+from pilotbase.dossier.statement import RECORD
+from pilotbase.dsse import strict_json
+from pilotbase.errors import UserError
+from pilotbase.flows.conclude import boards_of, pilot_of
+from pilotbase.flows.evidence import cases_path, read_cases
+from pilotbase.flows.verify import dossier_boards
+from pilotbase.pilots.records import find_run
+
+__all__ = ["Comparable", "read_comparable"]
+
+LARGEST = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparable:
+    """A result with the boards that its scores stand on. `order` identifies data and order; equal orders pair by position."""
+
+    name: str
+    result: Mapping[str, Any]
+    boards: Mapping[str, Board]
+    data: str
+    order: str
+    fingerprints: Mapping[str, str]
+
+    def check(self, candidate: str, check: str) -> Tracked | None:
+        """The check of that id on a candidate."""
+        return next((t for t in self.boards[candidate].tracked if t.plan.id == check), None)
+
+    def values(self, candidate: str, check: str) -> NDArray[np.float64] | None:
+        """The scores of a check over all positions, NaN where a case was not asked or is not in the denominator; None for a load."""
+        tracked, board = self.check(candidate, check), self.boards[candidate]
+        if tracked is None or tracked.plan.column not in board.columns or tracked.plan.other is not None:
+            return None
+        scored = board.columns[tracked.plan.column]
+        found = np.full(board.cases.count, np.nan)
+        inside = tracked.need[scored.state[tracked.need] != PENDING]
+        found[inside] = scored.value[inside]
+        return found
+
+
+def read_comparable(context: Context, what: str) -> Comparable:
+    """A dossier where `what` is a path of one, else a run of this home."""
+    path = Path(what)
+    return _dossier(path) if path.exists() and (path.is_file() or (path / RECORD).exists()) else _run(context, what)
+
+
+def _run(context: Context, name: str) -> Comparable:
+    record = find_run(context.database, name)
+    if record.result is None:
+        raise UserError(f"run {record.run} is unfinished", hint=f"go on with it: pilotbase run {record.options['spec']}")
+    pilot = pilot_of(record.options["document"])
+    columns = read_cases(cases_path(context, record.run), canonical_label(pilot.data.test.positive))
+    boards, _ = boards_of(context, record, pilot, columns)
+    data = record.options["data"]
+    return Comparable(
+        name=record.run, result=record.result, boards=boards, data=data["digest"], order=data["order"], fingerprints=record.fingerprints
+    )
+
+
+def _dossier(path: Path) -> Comparable:
+    with open_files(path) as files:
+        record = strict_json(files.read(RECORD), where=RECORD, largest=LARGEST)
+        boards, _ = dossier_boards(record, files.read)
+    return Comparable(
+        name=str(path),
+        result=record["result"],
+        boards=boards,
+        data=record["data"]["digest"],
+        order=record["data"]["order"],
+        fingerprints={c["id"]: c["fingerprint"] for c in record["candidates"]},
+    )
