@@ -1,6 +1,6 @@
 """The floor: a bare aiohttp loop that asks every case, applies the check and counts. It records nothing.
 
-    python bench/bare_loop.py URL CASES.csv
+python bench/bare_loop.py URL CASES.csv
 """
 
 import asyncio

@@ -85,7 +85,7 @@ def run_bare(folder: Path, server: Endpoint, count: int) -> tuple[Measured, None
     return measure(command, environment=bench_environment(where), folder=where), None
 
 
-def compare(folder: Path, server: Endpoint, cases: int, names: list[str], envs: Path, repeat: int) -> list[Line]:
+def compare(folder: Path, server: Endpoint, cases: int, names: list[str], *, envs: Path, repeat: int) -> list[Line]:
     """Every runner at both sizes; the first, small run of each warms caches and is not counted."""
     lines = []
     for name in ("pilotbase", *names):
@@ -142,12 +142,21 @@ def main() -> None:
     known = {PEERS[n].name: prepare_peer(n, envs)[1] for n in names if n in PEERS}
     with tempfile.TemporaryDirectory(prefix="bench-chat-") as name, serving() as server:
         folder = Path(name)
-        print(show(compare(folder, server, given.cases, names, envs, given.repeat)), flush=True)
+        print(show(compare(folder, server, given.cases, names, envs=envs, repeat=given.repeat)), flush=True)
         if sizes:
             rows = []
             for count in sizes:
                 told, kept = run_ours(folder / "memory", server, count)
-                rows.append((f"{count:,}", f"{told.wall:.2f}", f"{told.cpu:.2f}", f"{count / told.wall:,.0f}", f"{told.megabytes:.0f}", f"{kept / count:.0f}"))
+                rows.append(
+                    (
+                        f"{count:,}",
+                        f"{told.wall:.2f}",
+                        f"{told.cpu:.2f}",
+                        f"{count / told.wall:,.0f}",
+                        f"{told.megabytes:.0f}",
+                        f"{kept / count:.0f}",
+                    )
+                )
             print("\n" + table(("cases (ours, whole run)", "wall s", "CPU s", "cases/s", "peak RSS MB", "bytes kept/case"), rows))
     print("\n" + footer(("aiohttp", "orjson", "polars", "uvloop"), known))
 

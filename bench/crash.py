@@ -1,6 +1,6 @@
 """A run killed with SIGKILL at about half, and run again: calls paid for twice, cases lost, records on disk.
 
-    python bench/crash.py [--cases 10000] [--concurrency 32] [--latency-ms 20] [--kills 1]
+python bench/crash.py [--cases 10000] [--concurrency 32] [--latency-ms 20] [--kills 1]
 """
 
 import argparse
@@ -21,7 +21,9 @@ COMMAND = [sys.executable, "-m", "pilotbase", "run", "pilot.yaml", "-q", "--no-e
 
 def cut(folder: Path, home: Path, server: Endpoint, calls: int) -> int:
     """Start the run and kill it once the endpoint has been asked `calls` times; the calls that it had then answered."""
-    with subprocess.Popen(COMMAND, cwd=folder, env=bench_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        COMMAND, cwd=folder, env=bench_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         while server.stats()["requests"] < calls:
             if process.poll() is not None:
                 raise RuntimeError("the run ended before it could be killed: use more cases")

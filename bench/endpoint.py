@@ -16,10 +16,10 @@ SCRIPT = Path(__file__).with_name("chat_endpoint.py")
 
 # About 330 characters once its places are filled in: a single turn as a gate asks it.
 QUESTION = (
-    "You are helping a service desk. Read the report below and say whether it is about a fault that stops people from working. "
-    "Answer with the one word yes or no, and nothing else.\n\n"
-    "Report {number}: the device in room {room} was seen to restart twice this morning, the light on its front stayed on, and the "
-    "colleague who uses it asks for it to be looked at."
+    "You are helping a service desk. Read the report below and say whether it is about a fault that stops people from "
+    "working. Answer with the one word yes or no, and nothing else.\n\n"
+    "Report {number}: the device in room {room} was seen to restart twice this morning, the light on its front stayed on, "
+    "and the colleague who uses it asks for it to be looked at."
 )
 
 PILOT = """\
@@ -31,7 +31,9 @@ data:
   test: {{path: cases.csv, id: id, inputs: [number, room]}}
 candidates:
   - id: chat
-    target: {{openai: {{url: "{url}", model: bench, concurrency: {concurrency}, retries: {retries}, params: {{temperature: 0, max_tokens: 16}}}}}}
+    target:
+      openai:
+        {{url: "{url}", model: bench, concurrency: {concurrency}, retries: {retries}, params: {{temperature: 0, max_tokens: 16}}}}
     prompt: {prompt}
 gates:
   - gate: capability
@@ -89,5 +91,7 @@ def chat_pilot(folder: Path, url: str, count: int, *, concurrency: int = 32, ret
     folder.mkdir(parents=True, exist_ok=True)
     write_cases(folder, count)
     path = folder / "pilot.yaml"
-    path.write_text(PILOT.format(url=url, concurrency=concurrency, retries=retries, prompt=json.dumps(QUESTION)), encoding="utf-8")
+    path.write_text(
+        PILOT.format(url=url, concurrency=concurrency, retries=retries, prompt=json.dumps(QUESTION)), encoding="utf-8"
+    )
     return path

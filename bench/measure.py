@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["Measured", "bench_environment", "footer", "measure", "median", "table"]
 
-EVERY_SECONDS = 0.05
+EVERY_SECONDS = 0.025
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -34,12 +34,16 @@ class Measured:
         return self.peak / 1e6
 
 
-def measure(command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, codes: Iterable[int] = (0,)) -> Measured:
+def measure(
+    command: Sequence[str | Path], *, environment: Mapping[str, str], folder: Path, codes: Iterable[int] = (0,)
+) -> Measured:
     """Run a command to its end. RuntimeError, with what it printed, where its exit code is none of `codes`."""
     log = folder / "output.log"
     with log.open("wb") as file:
         begun = time.perf_counter()
-        child = subprocess.Popen([str(c) for c in command], cwd=folder, env=dict(environment), stdout=file, stderr=file, stdin=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [str(c) for c in command], cwd=folder, env=dict(environment), stdout=file, stderr=file, stdin=subprocess.DEVNULL
+        )
         sampler = _Sampler(child.pid)
         sampler.start()
         _, status, used = os.wait4(child.pid, 0)
@@ -49,12 +53,14 @@ def measure(command: Sequence[str | Path], *, environment: Mapping[str, str], fo
     output = log.read_text(errors="replace")
     if child.returncode not in set(codes):
         raise RuntimeError(f"exit code {child.returncode}: {' '.join(map(str, command))}\n{output[-4000:]}")
-    peak = max(sampler.peak, used.ru_maxrss * 1024)
-    return Measured(cpu=used.ru_utime + used.ru_stime, wall=wall, peak=peak, code=child.returncode, output=output)
+    return Measured(cpu=used.ru_utime + used.ru_stime, wall=wall, peak=sampler.peak, code=child.returncode, output=output)
 
 
 class _Sampler(threading.Thread):
-    """Looks at the resident memory of a process and its descendants twenty times a second (Linux; elsewhere it sees nothing)."""
+    """Looks at the resident memory of a process and its descendants forty times a second (Linux; elsewhere it sees nothing).
+
+    `ru_maxrss` would not do: it starts from what the bench itself held when it forked.
+    """
 
     def __init__(self, root: int) -> None:
         super().__init__(daemon=True)
@@ -64,7 +70,7 @@ class _Sampler(threading.Thread):
 
     def run(self) -> None:
         while not self._ended.wait(EVERY_SECONDS):
-            self.peak = max(self.peak, sum(_resident(pid) for pid in _tree(self.root)))
+            self.peak = max(self.peak, _highest(self.root), sum(_resident(pid) for pid in _tree(self.root)))
 
     def finish(self) -> None:
         self._ended.set()
@@ -83,6 +89,15 @@ def _tree(pid: int) -> list[int]:
 def _resident(pid: int) -> int:
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+def _highest(pid: int) -> int:
+    """The most that one process has held since its program began, which no sample can miss."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError):
         return 0
 

@@ -15,7 +15,7 @@ __all__ = ["PEERS", "Peer", "peer_command", "peer_environment", "prepare_peer"]
 
 CONNECTIONS = 32
 
-INSPECT_TASK = '''
+INSPECT_TASK = """
 from inspect_ai import Task, task
 from inspect_ai.dataset import json_dataset
 from inspect_ai.scorer import includes
@@ -25,7 +25,7 @@ from inspect_ai.solver import generate
 @task
 def bench():
     return Task(dataset=json_dataset("cases.jsonl"), solver=generate(), scorer=includes())
-'''
+"""
 
 LM_EVAL_TASK = """\
 task: bench
@@ -73,7 +73,9 @@ def prepare_peer(name: str, envs: Path) -> tuple[Path, str]:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         subprocess.run([str(programs / "pip"), "install", "-q", *PEERS[name].requirements], check=True)
         # Every peer is measured with its bytecode ready, as a second run of it would find it.
-        subprocess.run([str(programs / "python"), "-m", "compileall", "-q", str(folder / "lib")], stdout=subprocess.DEVNULL, check=False)
+        subprocess.run(
+            [str(programs / "python"), "-m", "compileall", "-q", str(folder / "lib")], stdout=subprocess.DEVNULL, check=False
+        )
         mark.touch()
     script = f"import importlib.metadata as m; print(m.version({PEERS[name].package!r}))"
     found = subprocess.run([str(programs / "python"), "-c", script], check=True, capture_output=True, text=True)
@@ -89,10 +91,20 @@ def peer_command(name: str, programs: Path, folder: Path, url: str, count: int) 
     if name == "inspect":
         (folder / "task.py").write_text(INSPECT_TASK)
         settings = ["--display", "none", "--no-log-realtime", "--log-format", "eval", "--log-dir", "logs"]
-        limits = ["--max-connections", str(CONNECTIONS), "--max-samples", str(CONNECTIONS), "--temperature", "0", "--max-tokens", "16"]
+        limits = [
+            "--max-connections",
+            str(CONNECTIONS),
+            "--max-samples",
+            str(CONNECTIONS),
+            "--temperature",
+            "0",
+            "--max-tokens",
+            "16",
+        ]
         return [str(programs / "inspect"), "eval", "task.py", "--model", "openai-api/bench/bench", *settings, *limits]
     (folder / "bench.yaml").write_text(LM_EVAL_TASK % cases)
-    model = f"model=bench,base_url={url}/chat/completions,num_concurrent={CONNECTIONS},max_retries=3,tokenized_requests=False,tokenizer_backend=None"
+    model = f"model=bench,base_url={url}/chat/completions,num_concurrent={CONNECTIONS},max_retries=3"
+    model += ",tokenized_requests=False,tokenizer_backend=None"
     arguments = ["--model", "local-chat-completions", "--model_args", model, "--tasks", "bench", "--include_path", str(folder)]
     return [str(programs / "lm_eval"), *arguments, "--apply_chat_template", "--log_samples", "--output_path", "out"]
 

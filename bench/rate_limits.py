@@ -1,6 +1,6 @@
 """An endpoint that admits 40 calls at once and answers 429 otherwise: wasted calls, time, and the concurrency found.
 
-    python bench/rate_limits.py [--cases 8000] [--cap 40] [--latency-ms 100] [--concurrency 256]
+python bench/rate_limits.py [--cases 8000] [--cap 40] [--latency-ms 100] [--concurrency 256]
 """
 
 import argparse

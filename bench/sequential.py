@@ -15,7 +15,7 @@ from measure import footer, table
 from pilotbase.stats.power import boundaries, needed, stopping_times
 
 
-def verdicts(threshold: float, true: float, most: int, confidence: float, trials: int, seed: int) -> tuple[float, float]:
+def verdicts(threshold: float, true: float, most: int, confidence: float, *, trials: int, seed: int) -> tuple[float, float]:
     """Shares of simulated runs that pass and that fail at the sequential rule's first decision."""
     draw = np.random.default_rng(seed)
     hits = np.zeros(trials, dtype=np.int64)
@@ -35,7 +35,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threshold", type=float, default=0.90)
     parser.add_argument("--confidence", type=float, default=0.95)
-    parser.add_argument("--power", type=float, default=0.95, help="chance of the right verdict that the fixed sample is planned for")
+    parser.add_argument(
+        "--power", type=float, default=0.95, help="chance of the right verdict that the fixed sample is planned for"
+    )
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--most", type=int, default=20_000, help="cases at which the sequential rule gives up")
     parser.add_argument("--fixed", type=int, default=2000, help="a fixed sample of one size, as people choose it")
@@ -49,7 +51,7 @@ def main() -> None:
         if not 0 < true < 1:
             continue
         times = stopping_times(">=", t, true, given.most, level, trials=given.trials, seed=given.seed)
-        passed, failed = verdicts(t, true, given.most, level, given.trials, given.seed + 1)
+        passed, failed = verdicts(t, true, given.most, level, trials=given.trials, seed=given.seed + 1)
         planned = needed(">=", t, true, level, given.power)
         right = passed if true > t else failed if true < t else 1 - passed
         median = float(np.median(times))
@@ -69,11 +71,24 @@ def main() -> None:
                 f"{median / given.fixed:.0%}",
             )
         )
-    heads = ("true rate", "right verdict", "found", "median calls", "mean", "95 % of runs", f"fixed n, {given.power:.0%} power", "median / that", f"median / {given.fixed:,}")
+    heads = (
+        "true rate",
+        "right verdict",
+        "found",
+        "median calls",
+        "mean",
+        "95 % of runs",
+        f"fixed n, {given.power:.0%} power",
+        "median / that",
+        f"median / {given.fixed:,}",
+    )
     print(f"`require: >= {t:g}` at confidence {level:g}; {given.trials:,} simulated runs a row, at most {given.most:,} calls.\n")
     print(table(heads, rows))
     if shares:
-        print(f"\nFrom 3 points away from the threshold the median is {min(shares):.0%} to {max(shares):.0%} of a fixed {given.fixed:,}.")
+        print(
+            f"\nFrom 3 points away from the threshold the median is {min(shares):.0%} to {max(shares):.0%} "
+            f"of a fixed {given.fixed:,}."
+        )
     print("\n" + footer(("numpy",)))
 
 

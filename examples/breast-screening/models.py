@@ -1,6 +1,6 @@
 """Three candidates: a rule on one measurement, a logistic regression and a gradient boosting.
 
-The two models are out-of-fold: a case says which fold it is in, and the model that answers it was trained on the other four folds only.
+The two models are out-of-fold: a case says which fold it is in, and the model that answers it was trained on the other four only.
 So what is tried is the *training procedure*, five models of it, and not one model that could be shipped.
 """
 

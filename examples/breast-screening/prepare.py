@@ -1,4 +1,4 @@
-"""Write cases.csv from the table that scikit-learn ships: `python prepare.py`. The same bytes on every run; nothing is downloaded."""
+"""Write cases.csv from the table that scikit-learn ships: `python prepare.py`. The same bytes every time, nothing downloaded."""
 
 import csv
 from pathlib import Path

@@ -64,6 +64,9 @@ class Chat:
         self._shown = shown_url(endpoint.url)
         self._slots = Slots(endpoint.concurrency, clock=clock, sleep=sleep)
         self._session: aiohttp.ClientSession | None = None
+        first = endpoint.first_byte
+        self._first_limit = endpoint.timeout if first is None else min(first, endpoint.timeout)
+        self._longer = endpoint.timeout - self._first_limit
         self._reached = False
         self._sleep = sleep
         self._chance = chance
@@ -114,8 +117,10 @@ class Chat:
         started = time.time()
         clock = _Stopwatch(time.perf_counter())
         try:
-            async with asyncio.timeout(self._endpoint.first_byte) as patience:
+            # One timer an attempt: aiohttp's own, beside this one, would cost a fifth of a quick call.
+            async with asyncio.timeout(self._first_limit) as patience:
                 clock.patience = patience
+                clock.longer = self._longer
                 async with session.post(self._url, data=body, allow_redirects=False) as response:
                     done = await self._read(response, clock)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -221,28 +226,34 @@ class Chat:
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
-            timeout=aiohttp.ClientTimeout(total=endpoint.timeout, sock_connect=min(endpoint.timeout, LONGEST_CONNECT)),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(endpoint.timeout, LONGEST_CONNECT)),
         )
         return self._session
 
 
 class _Stopwatch:
-    """When an attempt started, whether any of its answer has come, and when its content began."""
+    """When an attempt started, whether any of its answer has come, and when its content began.
 
-    __slots__ = ("began", "patience", "start", "ttft")
+    `patience` ends the attempt; from the first byte it is `longer` by that many seconds.
+    """
+
+    __slots__ = ("began", "longer", "patience", "start", "ttft")
 
     def __init__(self, start: float) -> None:
         self.start = start
         self.began = False
         self.ttft: float | None = None
         self.patience: asyncio.Timeout | None = None
+        self.longer = 0.0
 
     def first_byte(self) -> None:
         """The first byte of the body is here: from now on only the whole answer's limit counts."""
         if not self.began:
             self.began = True
-            if self.patience is not None and self.patience.when() is not None:
-                self.patience.reschedule(None)
+            if self.longer and self.patience is not None:
+                until = self.patience.when()
+                assert until is not None  # it is made with a limit
+                self.patience.reschedule(until + self.longer)
 
 
 async def _read_up_to(response: aiohttp.ClientResponse, most: int, clock: _Stopwatch) -> bytes | None:

@@ -326,7 +326,9 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """Scores answers. Called by the runner only."""
+    """Scores answers. Called by the runner only, with at most `concurrency` calls under way."""
+
+    concurrency: int
 
     @property
     def choices(self) -> tuple[str, ...]: ...

@@ -542,7 +542,7 @@ def nulled(given: Any) -> list[dict[str, Any]]:
 
 
 def hostile(given: Any, text: str = HOSTILE) -> Any:
-    """The same record with `text` after every string, and after every key that names a candidate, a group, a package or an input."""
+    """The same record with `text` after every string and every key that names a candidate, a group, a package or an input."""
     fixed = {"pass", "fail", "inconclusive", "decide", "inform", "candidate", "reference", "held-out", "open", "complete"}
     if isinstance(given, str):
         return given if given in fixed else given + text

@@ -5,9 +5,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from pilotbase.dossier import render_html
-
 from tests.fakes import records
+
+from pilotbase.dossier import render_html
 
 BROWSER = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(
@@ -23,7 +23,8 @@ PROBE = """<script>addEventListener("load", function () {
   out.ground = getComputedStyle(d.body).backgroundColor;
   var b = d.querySelector("#" + (out.en === "block" ? "en" : "zh") + " button[data-to]");
   b.focus(); out.focused = d.activeElement === b; b.click();
-  out.after = at(d.getElementById("en")) + "," + at(d.getElementById("zh")); out.lang = d.documentElement.lang; out.title = d.title;
+  out.after = at(d.getElementById("en")) + "," + at(d.getElementById("zh")); out.lang = d.documentElement.lang;
+  out.title = d.title;
   out.moved = d.activeElement.dataset.to;
   d.documentElement.setAttribute("data-probe", JSON.stringify(out));
 });</script>"""
@@ -86,7 +87,8 @@ def test_without_a_script_english_is_shown_and_an_anchor_leads_to_chinese(tmp_pa
 
 
 def test_hostile_text_runs_nothing_even_without_the_policy(tmp_path: Path) -> None:
-    attack = '</title></style></script><img src=x onerror="document.documentElement.dataset.broken=1"><script>document.documentElement.dataset.broken=1</script>'
+    broken = "document.documentElement.dataset.broken=1"
+    attack = f'</title></style></script><img src=x onerror="{broken}"><script>{broken}</script>'
     page = render_html.render(records.hostile(records.record(), attack)).decode("utf-8")
     page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
     dom = browse(tmp_path, page, "?lang=en")

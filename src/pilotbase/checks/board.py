@@ -17,6 +17,8 @@ from pilotbase.stats.sequential import next_look
 
 __all__ = ["Board", "Frozen", "Tracked"]
 
+STEP = 4096  # positions scanned at a time for the first that is pending
+
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
@@ -29,11 +31,12 @@ class Frozen:
 class Tracked:
     """One check on its way: the positions it needs, how many of them are complete in order, and where it was decided."""
 
-    __slots__ = ("frozen", "looked", "need", "plan", "ready")
+    __slots__ = ("frozen", "looked", "need", "plan", "ready", "ungrouped")
 
-    def __init__(self, plan: PlannedCheck, need: NDArray[np.int64]) -> None:
+    def __init__(self, plan: PlannedCheck, need: NDArray[np.int64], ungrouped: int = 0) -> None:
         self.plan = plan
         self.need = need
+        self.ungrouped = ungrouped
         self.ready = 0
         self.looked = 0
         self.frozen: Frozen | None = None
@@ -60,14 +63,12 @@ class Board:
         self.candidate = candidate
         self.variants = tuple(variants)
         self.cases = cases
-        self.references = references or {}
+        self.references = {} if references is None else references
         self.columns: dict[Column, ScoredColumn] = {}
         self.repeats: dict[int, Repeats] = {}
         self.arrivals: dict[int, Arrivals] = {i: Arrivals() for i, v in enumerate(variants) if v.kind == "load"}
-        self.tracked: list[Tracked] = []
-        self._fed: list[Tracked] = [Tracked(p, self._needed(p)) for p in feeds]
-        for plan in planned:
-            self.tracked.append(Tracked(plan, self._needed(plan)))
+        self._fed = [self._track(p) for p in feeds]
+        self.tracked = [self._track(p) for p in planned]
         for one in (*self.tracked, *self._fed):
             self._columns_of(one.plan)
         self.rows = dict.fromkeys(range(len(variants)), 0)
@@ -84,6 +85,11 @@ class Board:
             if variant.kind == "repeat":
                 self.repeats[column.variant] = Repeats(scored, variant.repetitions)
 
+    def _track(self, plan: PlannedCheck) -> Tracked:
+        need = self._needed(plan)
+        group = self.cases.groups.get(plan.check.group or "")
+        return Tracked(plan, need, 0 if group is None else int(np.count_nonzero(group.codes[need] < 0)))
+
     def _needed(self, plan: PlannedCheck) -> NDArray[np.int64]:
         if self.variants[plan.column.variant].kind == "load":
             return np.empty(0, dtype=np.int64)
@@ -91,20 +97,33 @@ class Board:
             return np.arange(self.cases.count)
         return np.flatnonzero(plan.metric.denominator(self.cases))
 
-    def _asks(self, plan: PlannedCheck, variant: int) -> bool:
-        """Whether a check needs answers to a variant; a judged one needs plain answers first."""
+    def reads(self, plan: PlannedCheck) -> frozenset[int]:
+        """The variants of this candidate whose answers a check reads; a judged one needs plain answers first."""
         own = {plan.column.variant} | ({plan.other.variant} if plan.other is not None and plan.reference is None else set())
-        return variant in own or (variant == 0 and any(self.variants[v].kind == "judge" for v in own))
+        return frozenset(own | {0} if any(self.variants[v].kind == "judge" for v in own) else own)
 
     def wanted(self, variant: int, start: int, stop: int) -> NDArray[np.bool_]:
-        """See `ports.Scoreboard`. Answers that already came are not asked for again by the caller, who knows them."""
+        """See `ports.Scoreboard`. Answers that already came are not asked for again by the caller, who knows them.
+
+        A comparison needs no case that its reference, which was asked before, has not answered.
+        """
         mask = np.zeros(stop - start, dtype=bool)
-        waiting = [t for t in self.tracked if t.frozen is None] + self._fed
-        for one in waiting:
-            if not one.complete and self._asks(one.plan, variant):
+        for one in self._waiting():
+            if variant in self.reads(one.plan):
                 low, high = np.searchsorted(one.need, (start, stop))
-                mask[one.need[low:high] - start] = True
+                mask[self._pairable(one, one.need[low:high]) - start] = True
         return mask
+
+    def _waiting(self) -> list[Tracked]:
+        """Undecided checks with a case still to come, and what comparisons need of this candidate."""
+        return [t for t in (*self.tracked, *self._fed) if t.frozen is None and not t.complete]
+
+    def _pairable(self, one: Tracked, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        if one.plan.reference is None:
+            return positions
+        if one.plan.reference == self.candidate:
+            return positions[:0]  # never decided, and what others compare with is fed by itself
+        return positions[np.not_equal(self._other(one.plan).state[positions], PENDING)]
 
     def add(self, seen: Observations) -> None:
         """See `ports.Scoreboard`."""
@@ -115,43 +134,41 @@ class Board:
         elif kind == "repeat":
             self.repeats[seen.variant].add(seen)
         else:
-            rows = from_observations(seen, self.cases)
+            rows = from_observations(seen, self.cases, judged=kind == "judge")
             for column, scored in self.columns.items():
                 if column.variant == seen.variant:
                     scored.add(rows, self.cases)
 
-    def state(self, plan: PlannedCheck) -> NDArray[np.uint8]:
-        """PENDING, SCORED or FAILED of each position, both sides of a paired difference together."""
-        state = self.columns[plan.column].state
+    def state(self, plan: PlannedCheck, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """PENDING, SCORED or FAILED at each of `positions`, both sides of a paired difference together."""
+        state = self.columns[plan.column].state[positions]
         if plan.other is None:
             return state
-        other = self._other(plan).state
-        paired = np.maximum(state, other)
-        paired[(state == PENDING) | (other == PENDING)] = PENDING
-        return paired
+        other = self._other(plan).state[positions]
+        return np.where((state == PENDING) | (other == PENDING), np.uint8(PENDING), np.maximum(state, other))
 
     def _other(self, plan: PlannedCheck) -> ScoredColumn:
         assert plan.other is not None
         board = self.references[plan.reference] if plan.reference is not None else self
         return board.columns[plan.other]
 
-    def value(self, plan: PlannedCheck) -> NDArray[np.float64]:
-        """The scores; for a paired difference clean minus perturbed, or candidate minus reference."""
-        value = self.columns[plan.column].value
-        return value if plan.other is None else value - self._other(plan).value
+    def value(self, plan: PlannedCheck, positions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The scores at `positions`; for a paired difference clean minus perturbed, or candidate minus reference."""
+        value = self.columns[plan.column].value[positions]
+        return value if plan.other is None else value - self._other(plan).value[positions]
 
-    def scored(self, plan: PlannedCheck, positions: NDArray[np.int64]) -> Scored:
-        """All that a check's estimate is a function of, at `positions`."""
-        cases = self.cases
-        count = len(positions)
+    def scored(self, one: Tracked, count: int) -> Scored:
+        """All that a check's estimate is a function of, over the first `count` of the cases that it needs."""
+        plan, cases, positions = one.plan, self.cases, one.need[:count]
         group = cases.groups.get(plan.check.group or "")
         return Scored(
-            value=self.value(plan)[positions],
+            value=self.value(plan, positions),
             classes=cases.truth.codes[positions] if cases.truth is not None else np.zeros(count, dtype=np.int32),
             positive=cases.is_positive(positions),
             clusters=None if cases.clusters is None else cases.clusters.codes[positions].astype(np.int64),
             groups=None if group is None else group.codes[positions],
             group_names=() if group is None else group.names,
+            ungrouped=one.ungrouped,
         )
 
     def look(self) -> Sequence[str]:
@@ -162,11 +179,12 @@ class Board:
 
     def _step(self, one: Tracked) -> None:
         """Move over what is complete in order."""
-        if one.complete:
-            return
-        rest = self.state(one.plan)[one.need[one.ready :]]
-        pending = np.flatnonzero(rest == PENDING)
-        one.ready = len(one.need) if not len(pending) else one.ready + int(pending[0])
+        while not one.complete:
+            ahead = one.need[one.ready : one.ready + STEP]
+            pending = np.flatnonzero(self.state(one.plan, ahead) == PENDING)
+            one.ready += int(pending[0]) if len(pending) else len(ahead)
+            if len(pending):
+                return
 
     def _advance(self, one: Tracked) -> bool:
         self._step(one)
@@ -179,17 +197,31 @@ class Board:
                     return False
                 due = len(one.need)
             one.looked = due
-            verdict = decide(one.plan.require, look_at(one.plan, self.scored(one.plan, one.need[:due])).estimate)
+            verdict = decide(one.plan.require, look_at(one.plan, self.scored(one, due)).estimate)
             if verdict != "inconclusive":
                 one.frozen = Frozen(due, verdict)
                 return True
 
     def open(self) -> bool:
         """See `ports.Scoreboard`."""
-        return any(not t.complete and t.frozen is None for t in self.tracked) or any(not t.complete for t in self._fed)
+        return any(len(self._pairable(t, t.need[t.ready :])) for t in self._waiting())
 
-    def failed(self, one: Tracked) -> tuple[int, int, int]:
-        """(scored, failed, pending) of the cases that a check needs."""
-        state = self.state(one.plan)[one.need]
+    def unscorable(self, one: Tracked) -> int:
+        """How many of the cases that a check's verdict would rest on have an answer or a failure, and no number, where each
+        must have one.
+        """
+        metric = one.plan.metric
+        each = metric.kind in ("loss", "root-mean-square", "mean", "auroc")
+        if not each and metric.worst is not None:
+            return 0
+        positions = one.need[: one.frozen.n] if one.frozen else one.need
+        state = self.state(one.plan, positions)
+        return int(
+            np.count_nonzero(np.isnan(self.value(one.plan, positions)) & ((state != PENDING) if each else (state == FAILED)))
+        )
+
+    def account(self, one: Tracked) -> tuple[int, int, int]:
+        """(scored, failed, not asked) of the cases that a check needs; they add up to them."""
+        state = self.state(one.plan, one.need)
         pending, failed = int((state == PENDING).sum()), int((state == FAILED).sum())
         return len(state) - pending - failed, failed, pending

@@ -59,7 +59,7 @@ def foresee(board: Board, one: Tracked) -> Foresight:
     plan, n = one.plan, len(one.need)
     if plan.metric.kind in ("count", "members", "judged") or not n:
         return Foresight(n=n, expected=n)
-    blank = board.scored(plan, one.need)
+    blank = board.scored(one, n)
     clusters = None if blank.clusters is None else len(np.unique(blank.clusters))
     groups = _sizes(blank)
     told = Foresight(
@@ -96,7 +96,7 @@ def foresee_load(plan: PlannedCheck, variant: Variant) -> Foresight:
     share = 1 - plan.metric.quantile
 
     def passes(count: int) -> bool:
-        high = tail.share_over(np.zeros(count), 1.0, plan.confidence, BATCHES).high if count >= BATCHES else None
+        high = tail.share_over(np.zeros(count), 1.0, plan.confidence, count).high if count >= BATCHES else None
         return high is not None and high <= share
 
     best = passes(n)
@@ -111,8 +111,9 @@ def foresee_judged(plan: PlannedCheck, n: int, yes: int, no: int) -> Foresight:
 
 
 def _plain(plan: PlannedCheck) -> bool:
-    """Whether the check is of one rate, so that counting tells everything."""
-    return plan.metric.kind == "proportion" and plan.other is None and plan.check.group is None and 0 < plan.require.value < 1
+    """Whether the check is of one rate over cases that are known beforehand, so that counting tells everything."""
+    known = plan.metric.kind == "proportion" and plan.check.metric != "precision" and 0 < plan.require.value < 1
+    return known and plan.other is None and plan.check.group is None
 
 
 def _rate(plan: PlannedCheck, told: Foresight) -> Foresight:

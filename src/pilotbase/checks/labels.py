@@ -43,7 +43,7 @@ def _truth(rows: Rows, cases: CaseColumns) -> NDArray[np.int32]:
 
 def correct(rows: Rows, cases: CaseColumns, check: Check) -> Values:
     """1 where the label is the truth. A label that no case has is wrong, also where the truth is missing."""
-    return ((rows.label == _truth(rows, cases)) & (rows.label >= 0)).astype(np.float64)
+    return np.where(rows.label >= 0, rows.label == _truth(rows, cases), False).astype(np.float64)
 
 
 def not_positive(rows: Rows, cases: CaseColumns, check: Check) -> Values:
@@ -51,7 +51,7 @@ def not_positive(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 
     A label that no case has is no answer that could be read, and so a false positive (VERDICT.md section 5).
     """
-    return ((rows.label != cases.positive) & (rows.label >= 0)).astype(np.float64)
+    return np.where(rows.label >= 0, rows.label != cases.positive, False).astype(np.float64)
 
 
 def wrong(rows: Rows, cases: CaseColumns, check: Check) -> Values:

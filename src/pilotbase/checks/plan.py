@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import orjson
 
 from pilotbase.checks import texts
-from pilotbase.checks.metrics import Metric, metric
+from pilotbase.checks.metric import Metric
+from pilotbase.checks.metrics import metric
 from pilotbase.domain.gate import Check, Gate
 from pilotbase.domain.pilot import Pilot
 from pilotbase.domain.quantity import Require
@@ -31,7 +32,8 @@ class Column:
 class PlannedCheck:
     """A check, ready to be scored. `anytime` says that it may be looked at on every complete prefix.
 
-    `confidence` is what is left of the declared one after the family's division. `other` is the second column of a paired difference: the same
+    `confidence` is what is left of the declared one after the family's division. `other` is the second column of a paired
+    difference: the same
     metric under the transform, or the reference's.
     """
 
@@ -72,7 +74,9 @@ def plan_checks(pilot: Pilot, family: Family, *, early_stop: bool) -> tuple[tupl
             name = _id(gate, check, taken)
             taken.add(name)
             level = check.confidence if check.confidence is not None else pilot.level
-            planned.append(_plan(name, gate, check, variants, 1 - (1 - level) * share, early_stop and pilot.data.test.cluster is None))
+            planned.append(
+                _plan(name, gate, check, variants, 1 - (1 - level) * share, early_stop and pilot.data.test.cluster is None)
+            )
     return tuple(planned), tuple(variants)
 
 
@@ -88,7 +92,9 @@ def _id(gate: Gate, check: Check, taken: set[str]) -> str:
     return name
 
 
-def _plan(name: str, gate: Gate, check: Check, variants: list[Variant], confidence: float, anytime: bool) -> PlannedCheck:
+def _plan(  # noqa: PLR0917 the order in which one says it
+    name: str, gate: Gate, check: Check, variants: list[Variant], confidence: float, anytime: bool
+) -> PlannedCheck:
     row = metric(check.metric)
     column = Column(check.metric, _parameters(check, row), _variant(variants, _base(check, row)))
     other = None

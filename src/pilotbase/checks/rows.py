@@ -16,7 +16,8 @@ __all__ = ["CaseColumns", "Rows"]
 class CaseColumns:
     """What is known of the cases before anything is asked, over positions in the recorded order.
 
-    `truth` holds canonical labels, `numbers` the truth as f64 where it is numeric; `positive` is the code of the positive class, -1 where there
+    `truth` holds canonical labels, `numbers` the truth as f64 where it is numeric; `positive` is the code of the positive
+    class, -1 where there
     is none.
     """
 

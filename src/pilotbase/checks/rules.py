@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pilotbase.checks.metrics import Metric, metrics
+from pilotbase.checks.metric import Metric
+from pilotbase.checks.metrics import metrics
 from pilotbase.checks.transforms import TRANSFORMS
 from pilotbase.domain.gate import Check
 from pilotbase.domain.pilot import Pilot
@@ -25,13 +26,18 @@ def metric_problems(pilot: Pilot) -> Iterator[Problem]:
                 known = f"did you mean `{near}`?" if near else f"known: {', '.join(sorted(metrics()))}"
                 yield Problem((*at, "metric"), f"`{check.metric}` is no metric", known)
                 continue
-            yield from (p.under(*at) for p in (*_needs(pilot, check, row), *_views(check, row), *_threshold(check, row), *_extras(check, row)))
+            yield from (
+                p.under(*at)
+                for p in (*_needs(pilot, check, row), *_views(check, row), *_threshold(check, row), *_extras(check, row))
+            )
 
 
 def _needs(pilot: Pilot, check: Check, row: Metric) -> Iterator[Problem]:
     test = pilot.data.test
     if ("target" in row.needs or (row.name == "contains" and check.expect is None)) and test.target is None:
-        yield Problem(("metric",), f"`{row.name}` compares with the truth, and data.test names no `target` column", "add `target: COLUMN`")
+        yield Problem(
+            ("metric",), f"`{row.name}` compares with the truth, and data.test names no `target` column", "add `target: COLUMN`"
+        )
     if "positive" in row.needs and test.positive is None:
         yield Problem(("metric",), f"`{row.name}` is about one class, and data.test names no `positive`", "add `positive: VALUE`")
     if "load" in row.needs and check.load is None:
@@ -50,7 +56,11 @@ def _views(check: Check, row: Metric) -> Iterator[Problem]:
         return
     word = view[0]
     if word in ("drop-under", "compare-to") and not row.paired:
-        yield Problem((word,), f"`{row.name}` has no score for each case, so it cannot be paired by case", "use a metric with one, such as accuracy or sensitivity")
+        yield Problem(
+            (word,),
+            f"`{row.name}` has no score for each case, so it cannot be paired by case",
+            "use a metric with one, such as accuracy or sensitivity",
+        )
     if word in ("gap-by", "ratio-by", "worst-of") and row.kind in ("tail", "throughput", "judged", "count", "members"):
         yield Problem((word,), f"`{row.name}` cannot be looked at by group")
     if word == "ratio-by" and row.lower != 0.0:
@@ -69,7 +79,11 @@ def _threshold(check: Check, row: Metric) -> Iterator[Problem]:
         return  # told by the check itself
     census = row.kind in ("count", "members")
     if require.op in ("=", "in") and not census:
-        yield Problem(("require",), f"`{require.op}` is only allowed on a count over complete data, and `{row.name}` is an estimate", "use >= or <=")
+        yield Problem(
+            ("require",),
+            f"`{require.op}` is only allowed on a count over complete data, and `{row.name}` is an estimate",
+            "use >= or <=",
+        )
     if row.kind == "members" and require.op != "in":
         yield Problem(("require",), f"`{row.name}` is a set membership", "write `in [a, b]`")
     if require.op == "in" and row.kind == "count":
@@ -78,9 +92,15 @@ def _threshold(check: Check, row: Metric) -> Iterator[Problem]:
         return
     unit = require.unit
     if row.unit == "s" and unit not in _TIME:
-        yield Problem(("require",), f"`{row.name}` is a duration and `{check.require}` has no unit of time", "write ms, s or m, as in `<= 50 ms`")
+        yield Problem(
+            ("require",),
+            f"`{row.name}` is a duration and `{check.require}` has no unit of time",
+            "write ms, s or m, as in `<= 50 ms`",
+        )
     elif row.unit == "money" and not _is_currency(unit):
-        yield Problem(("require",), f"`{row.name}` is an amount and `{check.require}` names no currency", "write it, as in `<= 0.01 CNY`")
+        yield Problem(
+            ("require",), f"`{row.name}` is an amount and `{check.require}` names no currency", "write it, as in `<= 0.01 CNY`"
+        )
     elif row.unit == "/s" and unit not in ("/s", ""):
         yield Problem(("require",), f"`{row.name}` is a rate; `{unit}` is not its unit", "write `/s`, as in `>= 40 /s`")
     elif row.unit in ("", "tokens") and unit not in ("", "tokens" if row.unit else ""):
@@ -96,7 +116,13 @@ def _range(check: Check, row: Metric, value: float) -> Iterator[Problem]:
         width = None if low is None or high is None else high - low
         low, high = (None, None) if width is None else (-width, width)
     if (low is not None and value < low) or (high is not None and value > high):
-        shown = f"{low:g} to {high:g}" if low is not None and high is not None else f"from {low:g}" if low is not None else f"up to {high:g}"
+        shown = (
+            f"{low:g} to {high:g}"
+            if low is not None and high is not None
+            else f"from {low:g}"
+            if low is not None
+            else f"up to {high:g}"
+        )
         hint = f"did you mean {value / 100:g}?" if high == 1 and 1 < value <= 100 else None
         yield Problem(("require",), f"{value:g} lies outside what `{row.name}` can be here ({shown})", hint)
 
@@ -120,9 +146,9 @@ _ONLY = {
 
 
 def _extras(check: Check, row: Metric) -> Iterator[Problem]:
-    for word, metrics in _ONLY.items():
-        if getattr(check, word) not in (None, ()) and row.name not in metrics:
-            yield Problem((word,), f"`{word}` means nothing to `{row.name}`", f"it belongs to {', '.join(metrics)}")
+    for word, owners in _ONLY.items():
+        if getattr(check, word) not in (None, ()) and row.name not in owners:
+            yield Problem((word,), f"`{word}` means nothing to `{row.name}`", f"it belongs to {', '.join(owners)}")
     if check.bound is not None and check.bound[0] < 0 and row.name in _ONLY["bound"]:
         yield Problem(("bound",), f"a loss is never negative, and the bound starts at {check.bound[0]:g}", "write [0, most]")
     if check.load is not None and "load" not in row.needs:

@@ -7,68 +7,88 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilotbase.checks.metrics import METRICS
+from pilotbase.checks.metrics import metric
 from pilotbase.checks.plan import Column
 from pilotbase.checks.rows import CaseColumns, Rows
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.domain.gate import Check
 from pilotbase.ports import Observations
 
-__all__ = ["FAILED", "PENDING", "SCORED", "Arrivals", "Repeats", "ScoredColumn", "read_rows"]
+__all__ = ["FAILED", "PENDING", "SCORED", "Arrivals", "Repeats", "ScoredColumn", "from_observations", "read_rows"]
 
 PENDING, SCORED, FAILED = 0, 1, 2
+EXAMPLES = 5  # labels outside a set that are told
+_UNREAD = ("mean", "loss", "root-mean-square", "auroc", "judged")  # kinds in which no number is an answer that could not be read
+_AVERAGED = ("proportion", "loss", "root-mean-square", "balanced")  # kinds whose score of a case may be the mean over its readers
 Values = NDArray[np.float64]
 
 
 class ScoredColumn:
-    """One column over positions: `state` uint8, `value` f64 (NaN where pending or outside the metric's denominator)."""
+    """One column over positions: `state` uint8, `value` f64 (NaN where pending, outside the metric's denominator, or without a
+    worst value).
 
-    __slots__ = ("check", "column", "metric", "state", "unscorable", "value")
+    `outside` holds, for a set membership, the labels outside the set that come first in the recorded order, each with its
+    first position.
+    """
+
+    __slots__ = ("check", "column", "metric", "outside", "state", "value")
 
     def __init__(self, column: Column, check: Check, count: int) -> None:
         self.column = column
         self.check = check
-        self.metric = METRICS[column.metric]
+        self.metric = metric(column.metric)
         self.state = np.zeros(count, dtype=np.uint8)
         self.value = np.full(count, np.nan)
-        self.unscorable = 0  # failed rows whose metric has no worst value
+        self.outside: dict[str, int] = {}
 
     def add(self, rows: Rows, cases: CaseColumns) -> None:
         """Score some rows. A row whose answer the metric cannot read fails."""
         value = np.full(len(rows), np.nan)
-        state = np.full(len(rows), SCORED, dtype=np.uint8)
         good = ~rows.failed
         if good.any():
             value[good] = self._by_reader(rows if good.all() else rows.take(good), cases)
-        unread = np.isnan(value) & good if self.metric.kind in ("loss", "root-mean-square") else np.zeros(len(rows), dtype=bool)
-        bad = rows.failed | unread
+        readable = self.metric.kind not in _UNREAD or self.metric.unit != ""  # a missing count of tokens is no failed answer
+        bad = rows.failed if readable else rows.failed | np.isnan(value)
         if bad.any():
-            state[bad] = FAILED
             value[bad] = self._worst(rows.take(bad), cases)
         self.value[rows.position] = value
-        self.state[rows.position] = state
+        self.state[rows.position] = np.where(bad, FAILED, SCORED)
+        if self.metric.kind == "members":
+            self._keep_outside(rows, value)
 
     def _worst(self, rows: Rows, cases: CaseColumns) -> Values:
         if self.metric.worst is not None:
-            worst = self.metric.worst(rows, cases, self.check)
-        elif self.check.bound is not None:
+            return self.metric.worst(rows, cases, self.check)
+        if self.check.bound is not None:
             most = self.check.bound[1]
-            worst = np.full(len(rows), most**2 if self.metric.kind == "root-mean-square" else most)
-        else:
-            worst = np.full(len(rows), np.nan)
-        if self.metric.kind in ("loss", "root-mean-square"):
-            self.unscorable += int(np.isnan(worst).sum())
-        return worst
+            return np.full(len(rows), most**2 if self.metric.kind == "root-mean-square" else most)
+        return np.full(len(rows), np.nan)
+
+    def _keep_outside(self, rows: Rows, value: Values) -> None:
+        for i in np.flatnonzero(value == 1.0).tolist():
+            name, position = "(failed)" if rows.failed[i] else rows.names[i] or "(no label)", int(rows.position[i])
+            self.outside[name] = min(position, self.outside.get(name, position))
+        kept = sorted(self.outside.items(), key=lambda item: (item[1], item[0]))[:EXAMPLES]
+        self.outside = dict(kept)
 
     def _by_reader(self, rows: Rows, cases: CaseColumns) -> Values:
-        """Where several readers answered a case, the mean of their scores."""
-        if rows.extra is None or not any(_readers(e) for e in rows.extra):
-            return self.metric.score(rows, cases, self.check)
-        means = np.empty(len(rows))
-        for i in range(len(rows)):
-            opinions = _readers(rows.extra[i]) or {"": rows.names[i]}
+        """Where several readers answered a case, the mean of their scores; a metric without a score for each answer takes
+        their majority.
+        """
+        own = self.metric.score(rows, cases, self.check)
+        averaged = self.metric.kind in _AVERAGED and self.metric.name not in ("precision", "stability") and self.metric.unit == ""
+        if rows.extra is None or not averaged:
+            return own
+        means = own.copy()
+        for i, extra in enumerate(rows.extra):
+            opinions = _readers(extra)
+            if opinions is None:
+                continue
             alone = read_rows(np.full(len(opinions), rows.position[i]), list(opinions.values()), cases)
-            means[i] = float(np.mean(self.metric.score(alone, cases, self.check)))
+            each = self.metric.score(alone, cases, self.check)
+            if np.isnan(each).any():
+                each = np.where(np.isnan(each), self._worst(alone, cases), each)
+            means[i] = float(np.mean(each))
         return means
 
 
@@ -102,9 +122,8 @@ def code_labels(names: Any, cases: CaseColumns) -> NDArray[np.int32]:
     return coded.astype(np.int32)
 
 
-def from_observations(seen: Observations, cases: CaseColumns) -> Rows:
-    """Recorded answers as rows to score."""
-    n = len(seen.position)
+def from_observations(seen: Observations, cases: CaseColumns, *, judged: bool = False) -> Rows:
+    """Recorded answers as rows to score; `judged` where they are a judge's, whose labels are yes and no."""
     return Rows(
         position=seen.position,
         failed=seen.failed,
@@ -115,13 +134,13 @@ def from_observations(seen: Observations, cases: CaseColumns) -> Rows:
         cost=seen.cost,
         tokens_in=seen.tokens_in,
         tokens_out=seen.tokens_out,
-        judged=_yes(seen.label, n),
+        judged=_yes(seen.label) if judged else None,
         extra=seen.extra,
     )
 
 
-def _yes(names: Any, n: int) -> Values:
-    return np.fromiter((float(v == "yes") for v in names), dtype=np.float64, count=n)
+def _yes(names: Any) -> Values:
+    return np.array([{"yes": 1.0, "no": 0.0}.get(v, np.nan) for v in names], dtype=np.float64)
 
 
 class Repeats:
@@ -170,17 +189,20 @@ class Arrivals:
         assert seen.scheduled is not None and seen.seconds is not None
         nan = np.full(len(seen.position), np.nan)
         failed = seen.failed
-        self._parts.append({
-            "scheduled": seen.scheduled,
-            "latency": np.where(failed, np.inf, seen.seconds),
-            "ttft": np.where(failed, np.inf, nan if seen.ttft is None else seen.ttft),
-            "late": np.zeros(len(nan)) if seen.late is None else np.nan_to_num(seen.late),
-            "failed": failed.astype(np.float64),
-        })
+        self._parts.append(
+            {
+                "scheduled": seen.scheduled,
+                "latency": np.where(failed, np.inf, seen.seconds),
+                "ttft": np.where(failed, np.inf, nan if seen.ttft is None else seen.ttft),
+                "late": np.zeros(len(nan)) if seen.late is None else np.nan_to_num(seen.late),
+                "failed": failed.astype(np.float64),
+            }
+        )
 
     def column(self, name: str) -> Values:
         """One of scheduled, latency, ttft, late, failed; in order of the schedule."""
         if not self._parts:
             return np.empty(0)
-        order = np.argsort(np.concatenate([p["scheduled"] for p in self._parts]), kind="stable")
+        moments, latency = (np.concatenate([p[key] for p in self._parts]) for key in ("scheduled", "latency"))
+        order = np.lexsort((latency, moments))  # ties too stand in one order, whatever order they were added in
         return np.concatenate([p[name] for p in self._parts])[order]

@@ -67,7 +67,8 @@ def regex(rows: Rows, cases: CaseColumns, check: Check) -> Values:
 def read_choice(answer: str, choices: Iterable[str]) -> str | None:
     """The choice that an answer names: the whole answer, else the last one standing alone in it; None where there is none.
 
-    `B`, `(B)`, `答案：B。` and `The answer is B` all name B. A choice as it is spelt goes before one in another case, so that the article
+    `B`, `(B)`, `答案：B。` and `The answer is B` all name B. A choice as it is spelt goes before one in another case, so that the
+    article
     of `B is a good answer` is no A; and 不正确 does not name 正确.
     """
     known = list(choices)

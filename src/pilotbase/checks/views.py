@@ -17,7 +17,11 @@ __all__ = ["Part", "Scored", "Seen", "look_at"]
 class Scored:
     """What a check's estimate is a function of, over its cases in the recorded order.
 
-    `value` f64 (NaN: outside the denominator), `classes` codes of the truth, `positive` bool, `clusters` and `groups` codes or None.
+    `value` f64 (NaN: outside the denominator), `classes` codes of the truth, `positive` bool, `clusters` and `groups` codes or
+    None.
+    `ungrouped` counts the cases without a group among all that the check needs, whether or not they are in this prefix: they
+    are known before
+    anything is asked, and an early look may not decide as if they were not there.
     """
 
     value: NDArray[np.float64]
@@ -26,6 +30,7 @@ class Scored:
     clusters: NDArray[np.int64] | None = None
     groups: NDArray[np.int32] | None = None
     group_names: tuple[str, ...] = ()
+    ungrouped: int = 0
 
     @property
     def sample(self) -> Sample:
@@ -55,14 +60,16 @@ def look_at(plan: PlannedCheck, scored: Scored) -> Seen:
     """The check's estimate on these cases. A small group, or cases without a group, leave no bounds (VERDICT.md section 6)."""
     if plan.other is not None:
         width = _width(plan)
-        return Seen(estimate=estimate_difference(scored.value, scored.clusters, plan.confidence, anytime=plan.anytime, width=width))
+        return Seen(
+            estimate=estimate_difference(scored.value, scored.clusters, plan.confidence, anytime=plan.anytime, width=width)
+        )
     if scored.groups is not None:
         return _over_groups(plan, scored)
     return Seen(estimate=estimate(plan.metric.kind, scored.sample, plan.confidence, anytime=plan.anytime, bounds=_bounds(plan)))
 
 
 def _bounds(plan: PlannedCheck) -> tuple[float, float]:
-    if plan.check.bound is not None and plan.metric.kind == "loss":
+    if plan.check.bound is not None and plan.metric.kind in ("loss", "root-mean-square"):
         return plan.check.bound
     return (
         -np.inf if plan.metric.lower is None else plan.metric.lower,
@@ -77,7 +84,6 @@ def _width(plan: PlannedCheck) -> float:
 
 def _over_groups(plan: PlannedCheck, scored: Scored) -> Seen:
     assert scored.groups is not None
-    ungrouped = int((scored.groups < 0).sum())
     codes = range(len(scored.group_names))  # of all cases, not of this prefix: a group not seen yet leaves no bounds
     level = groups.part_confidence(plan.confidence, max(1, len(codes)))
     parts: list[Part] = []
@@ -88,11 +94,11 @@ def _over_groups(plan: PlannedCheck, scored: Scored) -> Seen:
     small = tuple(p for p in parts if p.n < plan.check.minimum)
     n = sum(p.n for p in parts)
     if not parts or any(p.estimate.value is None for p in parts):
-        return Seen(estimate=undefined(n, "groups", plan.confidence), parts=tuple(parts), small=small, ungrouped=ungrouped)
+        return Seen(estimate=undefined(n, "groups", plan.confidence), parts=tuple(parts), small=small, ungrouped=scored.ungrouped)
     whole = _combine(plan, [p.estimate for p in parts])
-    if whole.value is not None and (small or ungrouped or len(parts) < 2):
+    if whole.value is not None and (small or scored.ungrouped or len(parts) < 2):
         whole = unbounded(whole.value, n, whole.method, plan.confidence)
-    return Seen(estimate=whole, parts=tuple(parts), small=small, ungrouped=ungrouped)
+    return Seen(estimate=whole, parts=tuple(parts), small=small, ungrouped=scored.ungrouped)
 
 
 def _combine(plan: PlannedCheck, parts: list[Estimate]) -> Estimate:

@@ -25,6 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--candidate", action="append", default=[], metavar="ID=TARGET", help="where a candidate is: FOLDER/module:callable, a URL, or a file of answers (repeatable)"
     )
+    parser.add_argument("--signer", metavar="FINGERPRINT", help="demand this key, and trust it: code that a stranger enclosed is not run")
+    parser.add_argument("--trust", type=Path, metavar="FILE", help="trust the keys in this file")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
@@ -36,7 +38,7 @@ def main(given: argparse.Namespace) -> int:
         if not target:
             raise UserError(f"--candidate {text}: no target", hint="write --candidate ID=TARGET")
         candidates[name] = target
-    brought = Rerun(data=given.data, candidates=candidates)
+    brought = Rerun(data=given.data, candidates=candidates, signer=given.signer, trust_file=given.trust)
     with opened() as context:
         if given.quiet or given.json:
             silent: Progress = Silent()

@@ -44,7 +44,7 @@ def _data(data: Facts) -> Iterator[str]:
     if data["clusters"] is not None:
         yield f"  {data['clusters']:,} clusters by `{data['cluster']}`: the unit is the cluster, asked whole and looked at once"
         if data["clusters"] < data["least_clusters"]:
-            yield f"  WARNING: {data['clusters']} clusters are too few for an interval; at least {data['least_clusters']} are needed"
+            yield f"  WARNING: {data['clusters']} clusters are too few: an interval needs {data['least_clusters']}"
     inputs = data["inputs"]
     shown = ", ".join(inputs[:8]) + (f" and {len(inputs) - 8} more" if len(inputs) > 8 else "")
     yield f"  a candidate receives only: {shown}"
@@ -150,7 +150,9 @@ def _possible(check: Facts) -> Iterator[str]:
             yield "its power hangs on how widely values scatter, which nobody knows yet"
         return
     if check["best"]:
-        if check["looks"] == "any" and check["earliest"] is not None:
+        if check["looks"] == "once" and check["line"] is None and not check["load"]:
+            yield f"its power has no closed form; it can pass, if {_even(check)}"
+        elif check["looks"] == "any" and check["earliest"] is not None:
             yield f"the first {check['earliest']:,} of its cases could pass it, if {_even(check)}"
         return
     if check["judge"] and check["judge"]["labels"] is None:
@@ -161,14 +163,12 @@ def _possible(check: Facts) -> Iterator[str]:
 
 
 def _even(check: Facts) -> str:
-    if check["view"] and check["view"][0] == "drop-under":
+    word = check["view"][0] if check["view"] else ""
+    if word == "drop-under":
         return "no answer changes"
-    if check["view"] and check["view"][0] == "compare-to":
-        return (
-            "the two answer alike"
-            if check["threshold"] * (1 if check["op"] == ">=" else -1) < 0
-            else "every difference is the largest possible"
-        )
+    if word == "compare-to":
+        alike = check["threshold"] < 0 if check["op"] == ">=" else check["threshold"] > 0
+        return "the two answer alike" if alike else "every difference is the largest possible"
     return "none is wrong"
 
 
@@ -185,19 +185,17 @@ def _blocked(check: Facts, facts: Facts) -> Iterator[str]:
 
 
 def _errors(family: Facts) -> Iterator[str]:
+    alpha, tried = f"{family['alpha']:.3g}", family["candidates"]
     yield ""
     yield f"Errors: confidence {family['confidence']:g}; low and high are each one-sided at that level"
     if family["corrected"]:
-        yield (
-            f"  alpha is divided over {family['candidates']} candidate(s), and this would be round {family['round']} on this scenario and data: "
-            f"a share of {family['share']:.4f} is left, alpha {family['alpha']:.3g} for each check"
-        )
+        yield f"  this would be round {family['round']} on this scenario and data; alpha is divided over rounds and candidates"
+        yield f"  ({tried}): a share of {family['share']:.4f} is left, alpha {alpha} for each check"
     else:
-        yield (
-            f"  round {family['round']} on this scenario and data; alpha is {family['alpha']:.3g} for each check and is not divided: with "
-            f"{family['candidates']} candidate(s) that are all unready, one passes with a chance of at most {family['false_pass_any']:.3g} a round"
-        )
-    yield f"  a candidate passes only if all {family['deciding']} deciding checks pass, so an unready one passes with a chance of at most {family['alpha']:.3g}"
+        yield f"  this would be round {family['round']} on this scenario and data; alpha is {alpha} for each check, not divided:"
+        who = f"of {tried} candidates, all unready, one passes" if tried > 1 else "an unready candidate passes"
+        yield f"  {who} with a chance of at most {family['false_pass_any']:.3g} a round"
+    yield f"  all {family['deciding']} deciding checks must pass: an unready candidate does with a chance of at most {alpha}"
     yield f"  a ready candidate meets a false FAIL somewhere with a chance of at most {family['false_fail']:.3g}"
 
 
@@ -214,7 +212,7 @@ def _work(facts: Facts) -> Iterator[str]:
         yield "  a judge's own price is not declared: its cost is unknown"
     yield from _time(facts)
     if limits["calls"] is not None and limits["calls"] < calls["most"]:
-        yield f"  WARNING: limits.calls is {limits['calls']:,}: asking may be cut, and what was not asked leaves checks INCONCLUSIVE"
+        yield f"  WARNING: limits.calls is {limits['calls']:,}: asking may be cut, which leaves checks INCONCLUSIVE"
     if limits["spend"]:
         yield f"  asking stops at {limits['spend']}"
 
@@ -238,18 +236,16 @@ def _cost(cost: Facts | None) -> str:
 def _time(facts: Facts) -> Iterator[str]:
     loads: Sequence[float] = [c["seconds"] for one in facts["candidates"] for c in one["asks"] if c["seconds"]]
     at_most = f"at most {facts['limits']['time']} (limits.time)" if facts["limits"]["time"] else "no limit is declared"
-    loaded = f"; of that {sum(loads):g} s under load" if loads else ""
-    yield f"Time: unknown before the first answer; {at_most}{loaded}"
+    loaded = f"; {sum(loads):g} s of it under load" if loads else ""
+    yield f"Time: no rate is known before the first answer; {at_most}{loaded}"
 
 
 def _end(facts: Facts) -> Iterator[str]:
     yield ""
     if facts["spent_round"]:
-        yield (
-            f"WARNING: bring fresh cases: in round {facts['family']['round']} on this data so little alpha is left that no answers could pass "
-            f"{', '.join(facts['spent_round'])}"
-        )
+        yield f"WARNING: bring fresh cases: in round {facts['family']['round']} on this data so little alpha is left"
+        yield f"  that no answers at all could pass {', '.join(facts['spent_round'])}"
     if facts["unfinished"]:
-        yield f"`pilotbase run` would go on with the unfinished run {facts['unfinished']}, in its own round (--fresh starts another)"
+        yield f"`pilotbase run` would go on with the unfinished run {facts['unfinished']}, in its own round (--fresh: a new one)"
     yield f"Criteria: {facts['criteria']}"
-    yield "  nothing was called; `--commit` records these criteria and prints the digest to lodge with the other party before a run"
+    yield "  nothing was called; --commit records these criteria and prints the digest to lodge with the other party"

@@ -76,7 +76,9 @@ class Reply:
 
 
 def canonical_label(value: Any) -> str | None:
-    """One spelling for a label: the numbers 1 and 1.0 and the text "1" are the same; True is `true`. None for what cannot be a label."""
+    """One spelling for a label: the numbers 1 and 1.0 and the text "1" are the same; True is `true`. None for what cannot be a
+    label.
+    """
     if value is None:
         return None
     if isinstance(value, str):
@@ -96,7 +98,8 @@ def read_answer(raw: Any, positive: str | None) -> tuple[str | None, float | Non
     """Split an answer into (label, score, text, the rest); None where its shape is none that is known.
 
     A string is label and text; a number label and score; a list of numbers a vector, a list of strings a ranking; a mapping holds
-    `label, score, probabilities, text, ranking, vector, media, steps, usage` by name. With `probabilities` and a positive class the score is
+    `label, score, probabilities, text, ranking, vector, media, steps, usage` by name. With `probabilities` and a positive
+    class the score is
     that class's probability, and the label the likeliest class, where they are not given. NaN and infinity are no answers.
     """
     if raw is None:
@@ -118,7 +121,9 @@ def read_answer(raw: Any, positive: str | None) -> tuple[str | None, float | Non
 _PARTS = ("probabilities", "ranking", "vector", "media", "steps", "usage")
 
 
-def _read_mapping(raw: Mapping[str, Any], positive: str | None) -> tuple[str | None, float | None, str | None, dict[str, Any]] | None:
+def _read_mapping(
+    raw: Mapping[str, Any], positive: str | None
+) -> tuple[str | None, float | None, str | None, dict[str, Any]] | None:
     label = canonical_label(raw.get("label"))
     text = raw.get("text")
     score = raw.get("score")
@@ -137,4 +142,9 @@ def _read_mapping(raw: Mapping[str, Any], positive: str | None) -> tuple[str | N
             label = max(named, key=lambda k: named[k])
     if label is None and text is None and score is None and not rest:
         return None
-    return label if label is not None else (text.strip() if text is not None else None), None if score is None else float(score), text, rest
+    return (
+        label if label is not None else (text.strip() if text is not None else None),
+        None if score is None else float(score),
+        text,
+        rest,
+    )

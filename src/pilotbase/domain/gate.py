@@ -64,7 +64,11 @@ class Load:
         return parse_duration(self.warmup) if self.warmup else 1.0
 
     def problems(self) -> Iterator[Problem]:
-        for path, text, parse in (("rate", self.rate, parse_rate), ("for", self.for_, parse_duration), ("warmup", self.warmup, parse_duration)):
+        for path, text, parse in (
+            ("rate", self.rate, parse_rate),
+            ("for", self.for_, parse_duration),
+            ("warmup", self.warmup, parse_duration),
+        ):
             if text is not None:
                 try:
                     parse(text)
@@ -79,7 +83,8 @@ class Load:
 class JudgeSpec:
     """A model that scores answers by a rubric. Without `labels` it informs and cannot gate.
 
-    `labels` names a CSV or JSON Lines file with columns `id`, `answer` (the application's own answer) and `label` (yes or no, by people).
+    `labels` names a CSV or JSON Lines file with columns `id`, `answer` (the application's own answer) and `label` (yes or no,
+    by people).
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
@@ -139,7 +144,12 @@ class Check:
     @property
     def view(self) -> tuple[str, str] | None:
         """(word, argument) of the way of looking at the metric, or None."""
-        words = (("drop-under", self.drop_under), ("gap-by", self.gap_by), ("ratio-by", self.ratio_by), ("worst-of", self.worst_of))
+        words = (
+            ("drop-under", self.drop_under),
+            ("gap-by", self.gap_by),
+            ("ratio-by", self.ratio_by),
+            ("worst-of", self.worst_of),
+        )
         for word, value in (*words, ("compare-to", self.compare_to)):
             if value is not None:
                 return word, str(value)
@@ -159,7 +169,11 @@ class Check:
         views = [w for w in ("drop_under", "gap_by", "ratio_by", "worst_of", "compare_to") if getattr(self, w) is not None]
         if len(views) > 1:
             names = ", ".join(w.replace("_", "-") for w in views)
-            yield Problem((views[1].replace("_", "-"),), f"a check looks at its metric in one way, and this one names {len(views)}: {names}", "split it")
+            yield Problem(
+                (views[1].replace("_", "-"),),
+                f"a check looks at its metric in one way, and this one names {len(views)}: {names}",
+                "split it",
+            )
         if self.confidence is not None and not 0.5 <= self.confidence < 1:
             yield Problem(("confidence",), f"{self.confidence} is out of range", "use at least 0.5 and less than 1")
         if self.minimum < 30:
@@ -167,7 +181,9 @@ class Check:
         if not 2 <= self.repeat <= 100:
             yield Problem(("repeat",), f"{self.repeat} repetitions", "use 2 to 100")
         if self.bound is not None and not all(math.isfinite(b) for b in self.bound):
-            yield Problem(("bound",), f"[{self.bound[0]}, {self.bound[1]}] is no range", "write two finite numbers, [least, most]")
+            yield Problem(
+                ("bound",), f"[{self.bound[0]}, {self.bound[1]}] is no range", "write two finite numbers, [least, most]"
+            )
         elif self.bound is not None and not self.bound[0] < self.bound[1]:
             yield Problem(("bound",), f"[{self.bound[0]}, {self.bound[1]}] is empty", "write [least, most]")
         if self.tolerance is not None and not 0 <= self.tolerance < math.inf:
@@ -175,7 +191,7 @@ class Check:
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
-            except re.error as error:
+            except (re.error, OverflowError, RecursionError) as error:
                 yield Problem(("pattern",), f"`{self.pattern}` is not a regular expression: {error}")
         if self.errors is not None:
             try:
@@ -203,7 +219,9 @@ class Gate:
 
     def problems(self) -> Iterator[Problem]:
         if not self.checks:
-            yield Problem(("checks",), "the gate has no checks", "a gate without checks decides nothing; remove it or add a check")
+            yield Problem(
+                ("checks",), "the gate has no checks", "a gate without checks decides nothing; remove it or add a check"
+            )
         for i, check in enumerate(self.checks):
             yield from (p.under("checks", i) for p in check.problems())
 

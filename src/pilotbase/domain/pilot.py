@@ -46,11 +46,17 @@ class TestData:
     def problems(self) -> Iterator[Problem]:
         if not self.inputs:
             yield Problem(("inputs",), "no inputs are named", "list the columns that a candidate receives")
+        seen: set[str] = set()
         for i, name in enumerate(self.inputs):
-            if name in self.inputs[:i]:
+            if name in seen:
                 yield Problem(("inputs", i), f"`{name}` is listed twice")
+            seen.add(name)
             if name == self.target:
-                yield Problem(("inputs", i), f"`{name}` is the target: a candidate that receives it knows the answer", "take it out of inputs")
+                yield Problem(
+                    ("inputs", i),
+                    f"`{name}` is the target: a candidate that receives it knows the answer",
+                    "take it out of inputs",
+                )
             elif name in self.hidden:
                 role = "id" if name == self.id else "cluster" if name == self.cluster else "group"
                 yield Problem(("inputs", i), f"`{name}` is the {role}, which never reaches a candidate", "take it out of inputs")
@@ -236,7 +242,9 @@ class Pilot:
             if not 0.5 <= self.confidence < 1:
                 yield Problem(("confidence",), f"{self.confidence} is out of range", "use at least 0.5 and less than 1")
             elif high and self.confidence < least:
-                yield Problem(("confidence",), f"{self.confidence} is below {least}, the least at risk: high", "raise it or leave it out")
+                yield Problem(
+                    ("confidence",), f"{self.confidence} is below {least}, the least at risk: high", "raise it or leave it out"
+                )
         if high and self.family is False:
             yield Problem(("family",), "at risk: high alpha is always divided over candidates and rounds", "leave `family` out")
         for g, gate in enumerate(self.open_gates):
@@ -244,33 +252,40 @@ class Pilot:
                 yield Problem(("gates", g, "mandatory"), "at risk: high no gate may be optional")
             for c, check in enumerate(gate.checks):
                 if high and check.confidence is not None and check.confidence < least:
-                    yield Problem(("gates", g, "checks", c, "confidence"), f"{check.confidence} is below {least}, the least at risk: high")
+                    yield Problem(
+                        ("gates", g, "checks", c, "confidence"), f"{check.confidence} is below {least}, the least at risk: high"
+                    )
 
     def _candidate_problems(self) -> Iterator[Problem]:
         if not any(c.role == "candidate" for c in self.candidates):
             yield Problem(("candidates",), "no candidate is to be judged", "add one whose role is not `reference`")
+        seen: set[str] = set()
         for i, candidate in enumerate(self.candidates):
             yield from (p.under("candidates", i) for p in candidate.problems())
-            if any(candidate.id == other.id for other in self.candidates[:i]):
+            if candidate.id in seen:
                 yield Problem(("candidates", i, "id"), f"`{candidate.id}` is used twice")
+            seen.add(candidate.id)
 
     def _gate_problems(self) -> Iterator[Problem]:
         if not self.gates:
             yield Problem(("gates",), "no gate: nothing would be decided")
         ids = {c.id for c in self.candidates}
         known = set(self.data.test.groups)
+        taken: set[str] = set()
         for g, gate in enumerate(self.gates):
             yield from (p.under("gates", g) for p in gate.problems())
             if not isinstance(gate, Gate):
                 continue
-            if any(isinstance(o, Gate) and o.gate == gate.gate for o in self.gates[:g]):
+            if gate.gate in taken:
                 yield Problem(("gates", g, "gate"), f"`{gate.gate}` is used twice")
+            taken.add(gate.gate)
             for c, check in enumerate(gate.checks):
                 at = ("gates", g, "checks", c)
                 if check.compare_to is not None and check.compare_to not in ids:
-                    yield Problem((*at, "compare-to"), f"`{check.compare_to}` is no candidate here", f"one of: {', '.join(sorted(ids))}")
+                    yield Problem(
+                        (*at, "compare-to"), f"`{check.compare_to}` is no candidate here", f"one of: {', '.join(sorted(ids))}"
+                    )
                 if check.group is not None and check.group not in known:
                     word = check.view[0] if check.view else "gap-by"
                     hint = f"one of: {', '.join(sorted(known))}" if known else "name the column under data.test.groups"
                     yield Problem((*at, word), f"`{check.group}` is not declared as a group", hint)
-

@@ -68,7 +68,9 @@ def parse_scale(text: str) -> tuple[float, str]:
     """`0.1 sd` or `0.5` -> (0.1, "sd") or (0.5, ""). Raises ValueError."""
     match = re.fullmatch(rf"({_NUMBER})\s*(sd)?", text.strip())
     if not match or float(match[1]) < 0 or not math.isfinite(float(match[1])):
-        raise ValueError(f"`{text}` is not a strength; write a number, or a share of a column's standard deviation as in `0.1 sd`")
+        raise ValueError(
+            f"`{text}` is not a strength; write a number, or a share of a column's standard deviation as in `0.1 sd`"
+        )
     return float(match[1]), match[2] or ""
 
 
@@ -102,7 +104,9 @@ def parse_require(text: str) -> Require:
         return Require(op="in", value=0.0, members=members)
     match = re.fullmatch(rf"(>=|<=|=)\s*({_NUMBER})\s*(%|[A-Za-z]+(?:/[a-z]+)?|/[a-z]+)?", text)
     if not match:
-        raise ValueError(f"`{text}` is not a requirement; write `OP VALUE [UNIT]` with OP one of >= <= = in, as in `>= 0.95` or `<= 50 ms`")
+        raise ValueError(
+            f"`{text}` is not a requirement; write `OP VALUE [UNIT]` with OP one of >= <= = in, as in `>= 0.95` or `<= 50 ms`"
+        )
     op, number, unit = match[1], float(match[2]), match[3] or ""
     if not math.isfinite(number):
         raise ValueError(f"`{text}`: the value must be finite")

@@ -14,7 +14,8 @@ REASONS: dict[str, tuple[str, str]] = {
         "区间 [{low}, {high}] 包含 {require} 的阈值",
     ),
     "straddles-more": (
-        "the interval [{low}, {high}] holds the threshold of {require}; about {needed} more cases would decide it with an 80 % chance",
+        "the interval [{low}, {high}] holds the threshold of {require}; "
+        "about {needed} more cases would decide it with an 80 % chance",
         "区间 [{low}, {high}] 包含 {require} 的阈值；约再有 {needed} 个用例即有 80 % 的机会得出结论",
     ),
     "census": ("counted on all {n} cases: {value}", "在全部 {n} 个用例上统计：{value}"),

@@ -9,22 +9,27 @@ from pilotbase.dossier.figures import DASH, count, figure, number, share
 from pilotbase.dossier.reading import CheckView
 from pilotbase.dossier.words import word
 
-__all__ = ["calibration_chart", "group_chart", "histogram", "interval_chart", "span"]
+__all__ = ["calibration_chart", "group_chart", "group_span", "histogram", "interval_chart", "span"]
 
 _EDGE = 12.0  # room left and right of an axis, for arrows
 
 
 def span(check: CheckView) -> tuple[float, float] | None:
-    """The range of a check's axis: value, bounds, groups and threshold with room around, kept in [0, 1] for "
-    "shares; None without a figure."""
-    figures = [check.value, check.low, check.high, *(p.get(k) for p in check.parts for k in ("value", "low", "high"))]
-    known = [x for x in map(figure, figures) if x is not None]
-    if not known:
-        return None
-    points = [*known, *([check.threshold] if check.threshold is not None else [])]
+    """The axis of a check: its value, bounds and threshold with room around, kept in [0, 1] for shares; None without a figure."""
+    known = [x for x in (check.value, check.low, check.high) if x is not None]
+    return _around([*known, *([check.threshold] if check.threshold is not None else [])], check.unit) if known else None
+
+
+def group_span(check: CheckView) -> tuple[float, float] | None:
+    """The axis that all groups of a check share; None without a figure."""
+    known = [x for part in check.parts for k in ("value", "low", "high") if (x := figure(part.get(k))) is not None]
+    return _around(known, check.unit) if known else None
+
+
+def _around(points: Sequence[float], unit: str) -> tuple[float, float]:
     low, high = min(points), max(points)
     room = 0.18 * (high - low) or 0.1 * abs(low) or 0.1
-    if not check.unit and low >= 0 and high <= 1:
+    if not unit and low >= 0 and high <= 1:
         return max(0.0, low - room), min(1.0, high + room)
     return low - room, high + room
 
@@ -69,7 +74,7 @@ def _scale(low: float, high: float, width: float) -> Any:
 def interval_chart(check: CheckView, uid: str, language: str) -> Markup:
     """The interval low..high with the value's dot, the threshold's line, and the side that passes shaded. Empty "
     "without a figure."""
-    axis = span(check) if (check.value, check.low, check.high) != (None, None, None) else None
+    axis = span(check)
     if axis is None:
         return Markup("")
     width, height, y = 300.0, 54.0, 18.0
@@ -132,7 +137,7 @@ def group_chart(part: Mapping[str, Any], axis: tuple[float, float], unit: str, u
     return Markup("").join([*drawn, Markup("</svg>")])
 
 
-def histogram(bins: Sequence[Mapping[str, Any]], uid: str, language: str) -> Markup:
+def histogram(bins: Sequence[Any], uid: str, language: str) -> Markup:
     """Counts of calls by time, one bar of equal width for each range (`from`, `to` in seconds; `to` may be open)."""
     bins = [b for b in bins if isinstance(b, Mapping)]
     counts = [max(0, count(b.get("count")) or 0) for b in bins]
@@ -170,7 +175,7 @@ def _range(given: Mapping[str, Any], language: str) -> str:
     )
 
 
-def calibration_chart(bins: Sequence[Mapping[str, Any]], uid: str, language: str) -> Markup:
+def calibration_chart(bins: Sequence[Any], uid: str, language: str) -> Markup:
     """Share of positives by mean score, with bounds, beside the diagonal of a perfectly calibrated score. Both "
     "axes run from 0 to 1."""
     points = [

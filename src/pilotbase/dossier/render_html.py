@@ -110,7 +110,7 @@ def _page(record: Mapping[str, Any], language: str) -> dict[str, Any]:
         "group_chart": partial(charts.group_chart, language=language),
         "histogram": partial(charts.histogram, language=language),
         "calibration_chart": partial(charts.calibration_chart, language=language),
-        "span": charts.span,
+        "group_span": charts.group_span,
         "record": record,
         "pilot": pilot,
         "scenario": mapped(pilot.get("scenario")),

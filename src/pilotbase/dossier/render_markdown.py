@@ -24,10 +24,10 @@ def render(record: Mapping[str, Any], language: str | None = None) -> bytes:
     return "\n\n---\n\n".join("\n".join(_page(clean, one)).strip() for one in languages).encode("utf-8") + b"\n"
 
 
-def escape(text: Any) -> str:
+def escape(text: Any, longest: int = _LONGEST) -> str:
     """Text as text: no markup, no HTML, no new line or cell (CommonMark 0.31 section 2.4; GFM 4.10 for `|`)."""
     line = " ".join(str(DASH if text is None or text == "" else text).split())
-    short = line if len(line) <= _LONGEST else f"{line[:_LONGEST]} …"
+    short = line if len(line) <= longest else f"{line[:longest]} …"
     marked = _SPECIAL.sub(r"\\\1", short.replace("&", "&amp;").replace("<", "&lt;"))
     # An address or a mention would be made a link without any markup (GFM 6.9).
     return re.sub(r"(?i)(?<=[:/.@w])(?=//|@)|(?<=http)(?=s?:)|(?<=www)(?=\.)|(?<=.)(?=@)|^(?=@)", "\u2060", marked)
@@ -65,9 +65,7 @@ def _page(record: Mapping[str, Any], language: str) -> Iterator[str]:
 
 def escape_sentence(text: str) -> str:
     """As `escape`, without a limit: a sentence is the report's own, around names of the record."""
-    return (
-        " ".join(escape(text[i : i + _LONGEST]) for i in range(0, len(text), _LONGEST)) if len(text) > _LONGEST else escape(text)
-    )
+    return escape(text, longest=len(text))
 
 
 def _checks(candidates: tuple[CandidateView, ...], t: Any) -> Iterator[str]:

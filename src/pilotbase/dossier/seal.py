@@ -19,7 +19,7 @@ from pilotbase.dsse import KeyedSigner, build
 from pilotbase.errors import UserError
 from pilotbase.store.disk import Disk, LocalDisk, explained
 
-__all__ = ["Materials", "seal"]
+__all__ = ["Materials", "refuse_taken", "seal"]
 
 _PORTION = 1 << 20
 
@@ -53,7 +53,7 @@ def seal(materials: Materials, signer: KeyedSigner, out: Path, renderers: Render
     infinity; KeyError where it lacks a field.
     """
     used = disk or LocalDisk()
-    _refuse_taken(out)
+    refuse_taken(out)
     folder = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
     draft = _Draft(folder=folder, disk=used)
     try:
@@ -154,7 +154,8 @@ def _portions(content: bytes | Path) -> Iterator[bytes]:
             yield portion
 
 
-def _refuse_taken(out: Path) -> None:
+def refuse_taken(out: Path) -> None:
+    """UserError where something lies under the name of a dossier to be."""
     with explained("look at", out):
         if out.is_symlink() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
             raise UserError(

@@ -195,6 +195,7 @@ def _statement_findings(record: Mapping[str, Any], stated: statement.Statement) 
     for place, sentence in differences(stated.predicate, expected):
         wording = sentence.replace("the dossier says", "the signed statement says").replace("its scores give", "the record gives")
         yield Finding(file=statement.ENVELOPE, record=place or None, message=wording)
+    yield from _criteria_findings(record)
     if criteria != recorded:
         yield Finding(file=statement.RECORD, record="criteria", message="the digest is not that of the criteria that are shown")
     for name, listed in entries:
@@ -202,6 +203,25 @@ def _statement_findings(record: Mapping[str, Any], stated: statement.Statement) 
             yield Finding(
                 file=statement.RECORD, record=name, message="the record gives another digest of this file than the statement"
             )
+
+
+def _criteria_findings(record: Mapping[str, Any]) -> Iterator[Finding]:
+    """The verdict is derived by what the record shows; that must be what was fixed and digested before the first call."""
+    document = record["criteria"]["document"]
+    if not isinstance(document, Mapping):
+        yield Finding(file=statement.RECORD, record="criteria", message="the criteria that are shown are none")
+        return
+    run, data = (record.get(part) if isinstance(record.get(part), Mapping) else {} for part in ("run", "data"))
+    options = run.get("options") if isinstance(run.get("options"), Mapping) else {}
+    shown = {
+        "pilot": record.get("pilot"),
+        "packs": record.get("packs"),
+        "early_stop": options.get("early_stop"),
+        "data": {part: data.get(part) for part in ("digest", "order", "count")},
+    }
+    for part, value in shown.items():
+        if part in document and document[part] != value:
+            yield Finding(file=statement.RECORD, record=part, message=f"the {part} shown here is not the one in the criteria that were recorded")
 
 
 def _sealed_reader(files: Files, stated: statement.Statement) -> Callable[[str], bytes]:

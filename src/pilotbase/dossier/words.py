@@ -234,6 +234,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "failed-unparseable": ("an answer that could not be read", "回答无法解析"),
     "wrong": ("wrong: {answer} for {truth}", "答错：将 {truth} 判为 {answer}"),
     "no-failures": ("No failure was recorded.", "没有记录到失败。"),
+    "no-examples-note": (
+        "This dossier encloses no data, so failures appear here as categories and counts only, and no answer is quoted.",
+        "本档案未附数据，此处仅以类别和数量列出失败，不引用任何回答。",
+    ),
     "held-out-note": (
         "The data are held out: rows stay with the custodian, so failures appear here as categories and counts only.",
         "数据为保留数据：数据行只留在保管方，此处仅以类别和数量列出失败。",

@@ -11,7 +11,7 @@ from pilotbase.checks.plan import PlannedCheck
 from pilotbase.context import Context
 from pilotbase.domain.variant import Variant
 from pilotbase.errors import UserError
-from pilotbase.flows.evidence import make_boards, open_log, transformer
+from pilotbase.flows.evidence import judged_labels, make_boards, open_log, transformer
 from pilotbase.flows.judging import judge_all
 from pilotbase.flows.prepare import Prepared
 from pilotbase.pilots.ask import Asker
@@ -30,6 +30,7 @@ async def ask_all(
     context: Context,
     record: RunRecord,
     prepared: Prepared,
+    *,
     planned: Sequence[PlannedCheck],
     variants: Sequence[Variant],
     executor: Executor,
@@ -50,14 +51,14 @@ async def ask_all(
             account[name] = _account({}, "left out by --only", None)
             continue
         with open_log(context, record.run, name) as log:
-            one = _Asking(prepared, board, log, executor, budget, progress, limit)
+            one = _Asking(prepared, board, log, executor=executor, budget=budget, progress=progress, limit=limit)
             try:
                 await one.ask()
             except UserError as error:
                 if error.code != 4:
                     raise
                 unreachable.append(error)
-                one.why = f"could not be reached: {error.message}"
+                one.give_up(f"could not be reached: {error.message}")
                 progress.note(f"{name}: {one.why}")
             log.seal()
             account[name] = one.account()
@@ -75,7 +76,15 @@ class _Asking:
     """One candidate's turn."""
 
     def __init__(
-        self, prepared: Prepared, board: Board, log: SegmentLog, executor: Executor, budget: Budget, progress: Progress, limit: int | None
+        self,
+        prepared: Prepared,
+        board: Board,
+        log: SegmentLog,
+        *,
+        executor: Executor,
+        budget: Budget,
+        progress: Progress,
+        limit: int | None,
     ) -> None:
         self.prepared = prepared
         self.board = board
@@ -104,31 +113,42 @@ class _Asking:
             progress=self.progress,
             cutoff=min(cases.count, self.limit or cases.count),
         )
-        for frame in self.log.read():
-            self._take_in(frame, asker)
         spec = self.prepared.targets[self.candidate.id]
         target = plugins.load("targets", spec.kind).build(spec.options, self.prepared.contexts[self.candidate.id])
+        by_id = bool(getattr(target, "by_id", False))
+        for frame in self.log.read():
+            self._take_in(frame, asker, by_id)
         try:
             await asker.ask(target, self.executor)
-            await judge_all(self.prepared, self.board, self.log, self.budget, self.progress, self.candidate.id)
+            await judge_all(self.prepared, self.board, self.log, budget=self.budget, progress=self.progress)
             await self._load(target)
         finally:
             await target.aclose()
-        self.why = self.budget.why or ("left out by --limit" if self.limit else "")
+        self.why = self.budget.why(each=0 if by_id else self.pricing.call) or ("left out by --limit" if self.limit else "")
 
-    def _take_in(self, frame: pl.DataFrame, asker: Asker) -> None:
-        """What a cut attempt left. Calls that it made count against the limits of this run."""
-        for (variant,), part in frame.group_by("variant", maintain_order=True):
+    def _take_in(self, frame: pl.DataFrame, asker: Asker, by_id: bool) -> None:
+        """What a cut attempt left. Its calls count against the limits of this run; a look-up is no call."""
+        rows = frame.filter(~judged_labels(self.board.variants))
+        for (variant,), part in rows.group_by("variant", maintain_order=True):
             self.earlier[int(str(variant))] = self.earlier.get(int(str(variant)), 0) + part.height
-        asker.take_in(frame)
-        self.budget.use(frame.height, int(frame["cost"].sum() or 0))
+        asker.take_in(rows)
+        if not by_id:
+            self.budget.use(frame.filter(pl.col("attempts") > 0).height, int(frame["cost"].sum() or 0))
+
+    def give_up(self, why: str) -> None:
+        """Nothing more is asked of this candidate."""
+        self.why = why
+        for index, variant in enumerate(self.board.variants):
+            if variant.kind == "load" and not self.earlier.get(index):
+                self.load_missing.setdefault(index, why)
 
     async def _load(self, target: Target) -> None:
         """Each load once; one that was recorded whole before a cut is kept, since nothing is written of one that was not."""
         for index, variant in enumerate(self.board.variants):
-            if variant.load is None or self.candidate.role == "reference":
+            if variant.load is None or self.earlier.get(index):
                 continue
-            if self.earlier.get(index):
+            if self.candidate.role == "reference":
+                self.load_missing[index] = "a reference is not put under load"
                 continue
             if getattr(target, "by_id", False):
                 self.load_missing[index] = "recorded answers cannot be put under load"
@@ -152,9 +172,6 @@ class _Asking:
 
     def account(self) -> dict[str, Any]:
         """What was recorded, by variant, as this process counted it."""
-        rows = {i: n for i, n in self.board.rows.items() if n}
-        for index in self.board.arrivals:
-            rows.setdefault(index, self.earlier.get(index, 0))
-        found = _account(rows, self.why, self.pricing.currency)
+        found = _account({i: n for i, n in self.board.rows.items() if n}, self.why, self.pricing.currency)
         found["load_missing"] = {str(k): v for k, v in self.load_missing.items()}
         return found

@@ -14,17 +14,13 @@ from pilotbase.context import Context
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.dossier.files import open_files
 from pilotbase.dossier.statement import RECORD
-from pilotbase.dsse import strict_json
 from pilotbase.errors import UserError
 from pilotbase.flows.conclude import boards_of, pilot_of
 from pilotbase.flows.evidence import cases_path, read_cases
-from pilotbase.flows.verify import dossier_boards
+from pilotbase.flows.verify import dossier_boards, sound_record
 from pilotbase.pilots.records import find_run
 
 __all__ = ["Comparable", "read_comparable"]
-
-LARGEST = 256 * 2**20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparable:
@@ -36,6 +32,12 @@ class Comparable:
     data: str
     order: str
     fingerprints: Mapping[str, str]
+
+    @property
+    def clusters(self) -> NDArray[np.int64] | None:
+        """The cluster of each case, where there are clusters."""
+        found = next(iter(self.boards.values())).cases.clusters
+        return None if found is None else found.codes.astype(np.int64)
 
     def check(self, candidate: str, check: str) -> Tracked | None:
         """The check of that id on a candidate."""
@@ -54,9 +56,9 @@ class Comparable:
 
 
 def read_comparable(context: Context, what: str) -> Comparable:
-    """A dossier where `what` is a path of one, else a run of this home."""
+    """A dossier where `what` is a path of one, else a run of this home. UserError where the dossier is changed, or the run unfinished."""
     path = Path(what)
-    return _dossier(path) if path.exists() and (path.is_file() or (path / RECORD).exists()) else _run(context, what)
+    return _dossier(context, path) if path.exists() and (path.is_file() or (path / RECORD).exists()) else _run(context, what)
 
 
 def _run(context: Context, name: str) -> Comparable:
@@ -72,9 +74,9 @@ def _run(context: Context, name: str) -> Comparable:
     )
 
 
-def _dossier(path: Path) -> Comparable:
+def _dossier(context: Context, path: Path) -> Comparable:
+    record = sound_record(context, path)
     with open_files(path) as files:
-        record = strict_json(files.read(RECORD), where=RECORD, largest=LARGEST)
         boards, _ = dossier_boards(record, files.read)
     return Comparable(
         name=str(path),

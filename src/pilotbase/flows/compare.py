@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pilotbase.checks.estimators import estimate_difference
 from pilotbase.errors import UserError
 from pilotbase.flows.comparable import Comparable
-from pilotbase.stats import compare
 from pilotbase.stats.estimate import Estimate
 
 __all__ = ["CheckComparison", "Comparison", "compare_runs"]
@@ -51,8 +51,11 @@ class Comparison:
 def compare_runs(first: Comparable, second: Comparable, confidence: float) -> Comparison:
     """Check by check. They disagree where one says PASS and the other FAIL, and are undecided where only one of them decided.
 
-    Differences are paired by case where data and order are the same; each bound is one-sided at `confidence` (`stats.compare.paired`).
+    Differences are paired by case where data and order are the same; each bound is one-sided at `confidence`, and
+    resamples or sums whole clusters where there are any (`checks.estimators.estimate_difference`). UserError for a confidence out of range.
     """
+    if not 0.5 <= confidence < 1:
+        raise UserError(f"--confidence {confidence:g} is out of range", hint="use at least 0.5 and less than 1")
     pairs = _pairs(first, second)
     if not pairs:
         raise UserError(
@@ -115,6 +118,7 @@ def _check(
         return told
     both = ~np.isnan(x) & ~np.isnan(y)
     difference = (y - x)[both]
+    clusters = first.clusters
     if not len(difference) or not np.isfinite(difference).all() or np.abs(difference).max() > 1:
         return told
     return CheckComparison(
@@ -124,7 +128,7 @@ def _check(
         first=left["verdict"],
         second=right["verdict"],
         agreement=agreement,
-        difference=compare.paired(difference, confidence, False),
+        difference=estimate_difference(difference, None if clusters is None else clusters[both], confidence, anytime=False, width=1.0),
         changed=int(np.count_nonzero(difference)),
         paired=len(difference),
     )

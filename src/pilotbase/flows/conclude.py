@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pilotbase.checks.board import Board
@@ -14,7 +13,6 @@ from pilotbase.domain.pilot import Pilot
 from pilotbase.domain.verdict import CandidateResult, Family, RunResult, roll_up_run, withhold
 from pilotbase.errors import UserError
 from pilotbase.flows.evidence import calibrations, cases_path, feed, make_boards, read_cases, read_log
-from pilotbase.flows.judging import labels_of
 from pilotbase.flows.prepare import plan
 from pilotbase.pilots.records import RunRecord
 from pilotbase.spec.parts import parse
@@ -49,17 +47,25 @@ def facts_of(record: RunRecord) -> RunFacts:
 
 def pilot_of(document: Mapping[str, Any]) -> Pilot:
     """The pilot of a normalised document. Targets keep their options as plain data: nothing is reached from here."""
-    candidates = [{**c, "target": {"kind": (kind := next(iter(c["target"]))), "options": c["target"][kind]}} for c in document["candidates"]]
+    candidates = [
+        {**c, "target": {"kind": (kind := next(iter(c["target"]))), "options": c["target"][kind]}} for c in document["candidates"]
+    ]
     parsed = parse(Pilot, {**document, "candidates": candidates})
     if parsed.value is None or parsed.findings:
-        raise UserError("the recorded pilot cannot be read by this version", hint="; ".join(f.problem.message for f in parsed.findings[:3]))
+        raise UserError(
+            "the recorded pilot cannot be read by this version", hint="; ".join(f.problem.message for f in parsed.findings[:3])
+        )
     return parsed.value
 
 
 def conclude_run(context: Context, record: RunRecord, *, confidence: float | None = None) -> tuple[RunResult, dict[str, Any]]:
     """The result of a run from what was read back. Another confidence makes it exploratory (VERDICT.md section 4)."""
     if "account" not in record.options:
-        raise UserError(f"run {record.run} is unfinished: its asking was cut", hint=f"go on with it: pilotbase run {record.options['spec']}", code=2)
+        raise UserError(
+            f"run {record.run} is unfinished: its asking was cut",
+            hint=f"go on with it: pilotbase run {record.options['spec']}",
+            code=2,
+        )
     pilot = pilot_of(record.options["document"])
     because: list[str] = []
     if confidence is not None and confidence != pilot.level:
@@ -73,11 +79,14 @@ def conclude_run(context: Context, record: RunRecord, *, confidence: float | Non
     return result, document_of(result)
 
 
-def boards_of(context: Context, record: RunRecord, pilot: Pilot, columns: CaseColumns) -> tuple[dict[str, Board], dict[str, Account]]:
+def boards_of(
+    context: Context, record: RunRecord, pilot: Pilot, columns: CaseColumns
+) -> tuple[dict[str, Board], dict[str, Account]]:
     """Boards fed from the store, and the account of each candidate."""
     _, planned, variants = plan(pilot, record.round, early_stop=record.options["early_stop"])
     boards = make_boards(pilot, planned, variants, columns)
-    labels = labels_of(variants, Path(record.options["folder"]))
+    kept = record.options.get("labels", {})
+    labels = {i: kept[v.judge.labels] for i, v in enumerate(variants) if v.judge is not None and v.judge.labels is not None}
     accounts: dict[str, Account] = {}
     for name, board in boards.items():
         feed(board, read_log(context, record.run, name))
@@ -98,9 +107,15 @@ def account_of(said: Mapping[str, Any], judges: Mapping[int, Calibration]) -> Ac
 
 
 def result_of(
-    facts: RunFacts, pilot: Pilot, boards: Mapping[str, Board], accounts: Mapping[str, Account], because: Sequence[str] = ()
+    facts: RunFacts,
+    pilot: Pilot,
+    boards: Mapping[str, Board],
+    accounts: Mapping[str, Account],
+    because: Sequence[str] = (),
+    *,
+    quote: bool = True,
 ) -> RunResult:
-    """Look, conclude each check, roll up."""
+    """Look, conclude each check, roll up. Reasons quote answers only with `quote`, and where custody is open."""
     family, _, _ = plan(pilot, facts.round, early_stop=facts.early_stop)
     for board in boards.values():
         board.look()
@@ -114,6 +129,8 @@ def result_of(
             role=candidate.role,
             fingerprint=facts.fingerprints[candidate.id],
             gates=[(g.gate, g.mandatory) for g in pilot.open_gates],
+            accounts=accounts,
+            examples=quote and pilot.data.test.custody == "open",
         )
         if facts.partial:
             told = withhold(told, f"the run is partial ({facts.partial}), and a partial run cannot pass")
@@ -161,7 +178,8 @@ def document_of(result: RunResult) -> dict[str, Any]:
                 "verdict": c.verdict,
                 "reasons": list(c.reasons),
                 "gates": [
-                    {"gate": g.gate, "mandatory": g.mandatory, "verdict": g.verdict, "checks": [check(k) for k in g.checks]} for g in c.gates
+                    {"gate": g.gate, "mandatory": g.mandatory, "verdict": g.verdict, "checks": [check(k) for k in g.checks]}
+                    for g in c.gates
                 ],
             }
             for c in result.candidates

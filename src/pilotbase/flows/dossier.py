@@ -1,5 +1,6 @@
 """`pilotbase dossier RUN`: the record, scores and commitments of a run, sealed."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,17 +10,18 @@ import numpy as np
 import orjson
 
 from pilotbase import __version__
+from pilotbase.checks.conclude import Account
 from pilotbase.checks.plan import PlannedCheck
 from pilotbase.checks.rows import CaseColumns
 from pilotbase.context import Context
 from pilotbase.data.files import FileCases, open_cases
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.dossier import commitments, render_html, render_junit, render_markdown
-from pilotbase.dossier.seal import Materials, seal
+from pilotbase.dossier.seal import Materials, refuse_taken, seal
 from pilotbase.errors import UserError
-from pilotbase.flows.conclude import boards_of, document_of, facts_of, pilot_of, result_of
-from pilotbase.flows.enclose import enclosed
 from pilotbase.flows.commit import leaves_of
+from pilotbase.flows.conclude import boards_of, document_of, facts_of, pilot_of, result_of
+from pilotbase.flows.enclose import Wishes, check_wishes, enclosed
 from pilotbase.flows.evidence import cases_path, read_cases
 from pilotbase.flows.figures import environment, figures_of, history, not_tested
 from pilotbase.flows.prepare import plan
@@ -31,25 +33,30 @@ from pilotbase.signing import Key
 
 __all__ = ["RENDERERS", "make_dossier", "open_data"]
 
+UNREACHED = "could not be reached"
+_QUOTED = re.compile(r" \(first in row [\d,]+: `.*`\)", re.DOTALL)
 RENDERERS = {"report.html": render_html.render, "report.md": render_markdown.render, "junit.xml": render_junit.render}
 
 
-def make_dossier(context: Context, record: RunRecord, out: Path, *, with_data: bool, with_candidate: bool) -> Path:
-    """Seal a finished run as the folder `out`. Needs the data once more, for the commitments to each input."""
+def make_dossier(context: Context, record: RunRecord, out: Path, wishes: Wishes) -> Path:
+    """Seal a finished run as the folder `out`. Needs the data once more, for the commitments to each input.
+
+    Unless the data is enclosed, no input and no answer stands in it: failures are kinds and counts, and no sentence quotes either.
+    """
     if record.result is None:
         raise UserError(f"run {record.run} is unfinished", hint=f"go on with it: pilotbase run {record.options['spec']}")
     pilot = pilot_of(record.options["document"])
     test = pilot.data.test
-    if with_data and test.custody == "held-out":
-        hint = "`custody: held-out` means that rows stay with the custodian; declare `custody: open` in a new pilot if that has changed"
-        raise UserError("held-out data is not enclosed in a dossier", hint=hint)
+    check_wishes(pilot, wishes)
+    refuse_taken(out)
     secret = run_secret(context, record.run)
     cases = open_data(context, record)
     try:
         columns = read_cases(cases_path(context, record.run), canonical_label(test.positive))
         coded, legend = coded_cases(columns, secret, hide=test.custody == "held-out")
-        boards, accounts = boards_of(context, record, pilot, coded)
-        result = document_of(result_of(facts_of(record), pilot, boards, accounts))
+        boards, told = boards_of(context, record, pilot, coded)
+        accounts = {name: account if wishes.data else unquoted(account) for name, account in told.items()}
+        result = document_of(result_of(facts_of(record), pilot, boards, accounts, quote=wishes.data))
         _, planned, variants = plan(pilot, record.round, early_stop=record.options["early_stop"])
         body: dict[str, Any] = {
             "schema": "pilotbase.dossier/1",
@@ -62,7 +69,8 @@ def make_dossier(context: Context, record: RunRecord, out: Path, *, with_data: b
             "criteria": _criteria(context, record),
             "confirmatory": result["confirmatory"],
             "exploratory_because": result["exploratory_because"],
-            "data": {**_data(record, columns), "custody": test.custody, "legend": legend},
+            "data": {**_data(record, columns, quote=wishes.data), "custody": test.custody, "legend": legend},
+            "enclosed": {"data": wishes.data, "candidate": wishes.candidate},
             "candidates": record.options["candidates"],
             "result": result,
             "plan": {
@@ -70,8 +78,8 @@ def make_dossier(context: Context, record: RunRecord, out: Path, *, with_data: b
                 "checks": [_check(p) for p in planned],
                 "columns": {name: [_column(c) for c in board.columns] for name, board in boards.items()},
             },
-            "account": _accounts(record, accounts),
-            **figures_of(context, record, pilot, columns),
+            "account": _accounts(accounts),
+            **figures_of(context, record, pilot, columns, quote=wishes.data),
             "not_tested": not_tested(record, pilot, boards, columns),
             "history": history(context, record),
             "environment": environment(),
@@ -79,10 +87,10 @@ def make_dossier(context: Context, record: RunRecord, out: Path, *, with_data: b
         materials = Materials(
             record=body,
             scores={name: score_table(board) for name, board in boards.items() if board.columns},
-            cases=case_table(columns, secret),
+            cases=case_table(columns, secret, hide=test.custody == "held-out"),
             loads=load_tables(boards),
             commitments={name: commitments.frame(leaves_of(context, record, cases, name, secret)) for name in boards},
-            enclosed=enclosed(record, pilot, cases, with_data=with_data, with_candidate=with_candidate),
+            enclosed=enclosed(record, pilot, cases, wishes),
         )
         return seal(materials, Key.load_or_create(context.home), out, RENDERERS, context.disk)
     finally:
@@ -123,18 +131,36 @@ def _criteria(context: Context, record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _data(record: RunRecord, columns: CaseColumns) -> dict[str, Any]:
+def _data(record: RunRecord, columns: CaseColumns, *, quote: bool) -> dict[str, Any]:
     data = record.options["data"]
     return {
-        **{k: data[k] for k in ("digest", "order", "count", "name", "repairs")},
+        **{k: data[k] for k in ("digest", "order", "count", "name")},
+        "repairs": data["repairs"] if quote else [_QUOTED.sub("", text) for text in data["repairs"]],
         "groups": {name: len(coded.names) for name, coded in columns.groups.items()},
         "clusters": None if columns.clusters is None else len(columns.clusters.names),
     }
 
 
-def _accounts(record: RunRecord, accounts: Mapping[str, Any]) -> dict[str, Any]:
-    told = record.options["account"]
-    return {n: {**told[n], "judges": {str(v): asdict(c) for v, c in a.judges.items()}} for n, a in accounts.items()}
+def unquoted(account: Account) -> Account:
+    """An account without what a candidate or its endpoint said when it could not be reached, which may repeat an input."""
+
+    def kept(why: str) -> str:
+        return why.partition(UNREACHED)[0] + UNREACHED if UNREACHED in why else why
+
+    return replace(account, why=kept(account.why), load_missing={v: kept(why) for v, why in account.load_missing.items()})
+
+
+def _accounts(accounts: Mapping[str, Account]) -> dict[str, Any]:
+    return {
+        name: {
+            "answered": {str(v): n for v, n in a.answered.items()},
+            "why": a.why,
+            "currency": a.currency,
+            "judges": {str(v): asdict(c) for v, c in a.judges.items()},
+            "load_missing": {str(v): why for v, why in a.load_missing.items()},
+        }
+        for name, a in accounts.items()
+    }
 
 
 def _check(p: PlannedCheck) -> dict[str, Any]:
@@ -146,6 +172,7 @@ def _check(p: PlannedCheck) -> dict[str, Any]:
         "column": _column(p.column),
         "other": None if p.other is None else _column(p.other),
         "reference": p.reference,
+        "view": p.check.view[0] if p.check.view else None,
         "anytime": p.anytime,
         "source": p.metric.source,
     }

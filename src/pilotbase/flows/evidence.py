@@ -22,10 +22,21 @@ from pilotbase.pilots.ask import Transformer
 from pilotbase.pilots.judging import CALIBRATION
 from pilotbase.pilots.observe import from_frame
 from pilotbase.ports import Cases, Coded
+from pilotbase.store.columns import to_parquet
 from pilotbase.store.index import DatabaseIndex
 from pilotbase.store.segments import SegmentLog
 
-__all__ = ["asking_order", "calibrations", "make_boards", "open_log", "read_cases", "read_log", "transformer", "write_cases"]
+__all__ = [
+    "asking_order",
+    "calibrations",
+    "judged_labels",
+    "make_boards",
+    "open_log",
+    "read_cases",
+    "read_log",
+    "transformer",
+    "write_cases",
+]
 
 ROLL_ROWS = 8192
 
@@ -55,9 +66,7 @@ def write_cases(context: Context, run: str, columns: CaseColumns) -> None:
         frame["cluster"] = _spelled(columns.clusters)
     path = cases_path(context, run)
     context.disk.make_folder(path.parent)
-    staged = path.with_suffix(".staged")
-    pl.DataFrame(frame).write_parquet(staged, compression="zstd")
-    context.disk.replace(staged, path)
+    context.disk.write_whole(path, to_parquet(pl.DataFrame(frame)))
 
 
 def cases_path(context: Context, run: str) -> Path:
@@ -73,7 +82,9 @@ def _coded(column: pl.Series) -> Coded:
     names = column.drop_nulls().unique(maintain_order=True)
     if not len(names):
         return Coded(codes=np.full(len(column), -1, dtype=np.int32), names=())
-    codes = column.replace_strict(names, pl.Series(range(len(names)), dtype=pl.Int32), default=-1, return_dtype=pl.Int32).fill_null(-1)
+    codes = column.replace_strict(
+        names, pl.Series(range(len(names)), dtype=pl.Int32), default=-1, return_dtype=pl.Int32
+    ).fill_null(-1)
     return Coded(codes=codes.to_numpy().astype(np.int32), names=tuple(names))
 
 
@@ -82,7 +93,9 @@ def read_cases(path: Path, positive: str | None) -> CaseColumns:
     try:
         frame = pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"the cases of this run cannot be read: {error}", where=str(path), hint="restore the file from a copy of the home") from None
+        raise UserError(
+            f"the cases of this run cannot be read: {error}", where=str(path), hint="restore the file from a copy of the home"
+        ) from None
     return columns_of(frame, positive)
 
 
@@ -108,7 +121,9 @@ def asking_order(pilot: Pilot) -> list[str]:
     return [n for n in names if n in compared] + [n for n in names if n not in compared]
 
 
-def make_boards(pilot: Pilot, planned: Sequence[PlannedCheck], variants: Sequence[Variant], columns: CaseColumns) -> dict[str, Board]:
+def make_boards(
+    pilot: Pilot, planned: Sequence[PlannedCheck], variants: Sequence[Variant], columns: CaseColumns
+) -> dict[str, Board]:
     """A board for each candidate, in asking order; those compared to feed the comparisons too."""
     feeds: dict[str, list[PlannedCheck]] = {}
     for check in planned:
@@ -122,23 +137,34 @@ def make_boards(pilot: Pilot, planned: Sequence[PlannedCheck], variants: Sequenc
 
 def feed(board: Board, frames: Iterator[pl.DataFrame]) -> None:
     """Add what was read back; judgements of labelled answers are not the candidate's."""
-    judged = {i for i, v in enumerate(board.variants) if v.kind == "judge"}
     for frame in frames:
-        for seen in from_frame(frame.filter(~(pl.col("variant").is_in(list(judged)) & (pl.col("repetition") == CALIBRATION))) if judged else frame):
+        for seen in from_frame(frame.filter(~judged_labels(board.variants))):
             board.add(seen)
 
 
+def judged_labels(variants: Sequence[Variant]) -> pl.Expr:
+    """Marks judgements of labelled answers, which measure a judge and are no answers of the candidate."""
+    judges = [i for i, v in enumerate(variants) if v.kind == "judge"]
+    return pl.col("variant").is_in(judges) & (pl.col("repetition") == CALIBRATION) if judges else pl.lit(False)
+
+
 def calibrations(
-    frames: Iterator[pl.DataFrame], variants: Sequence[Variant], labels: Mapping[int, Sequence[Mapping[str, Any]]]
+    frames: Iterator[pl.DataFrame], variants: Sequence[Variant], labels: Mapping[int, Sequence[str]]
 ) -> dict[int, Calibration]:
-    """How each judge did on the labelled answers; `labels` holds the rows of each judge's labels file."""
-    rows = pl.concat([f.filter(pl.col("repetition") == CALIBRATION).select("variant", "position", "label") for f in frames] or [pl.DataFrame()])
+    """How each judge did on the labelled answers; `labels` holds what people said, row by row."""
+    rows = pl.concat(
+        [f.filter(pl.col("repetition") == CALIBRATION).select("variant", "position", "label") for f in frames] or [pl.DataFrame()]
+    )
     found: dict[int, Calibration] = {}
     for variant, labelled in labels.items():
-        said = {r["position"]: r["label"] for r in rows.filter(pl.col("variant") == variant).iter_rows(named=True)} if rows.height else {}
+        said = (
+            {r["position"]: r["label"] for r in rows.filter(pl.col("variant") == variant).iter_rows(named=True)}
+            if rows.height
+            else {}
+        )
         if len(said) < len(labelled) or variants[variant].kind != "judge":
             continue
-        pairs = [(row["label"], said.get(i)) for i, row in enumerate(labelled)]
+        pairs = [(word, said.get(i)) for i, word in enumerate(labelled)]
         found[variant] = Calibration(
             true_positive=sum(t == "yes" and s == "yes" for t, s in pairs),
             positives=sum(t == "yes" for t, _ in pairs),
@@ -158,7 +184,13 @@ def transformer(cases: Cases, seed: int, media: Sequence[str] = ()) -> Transform
         row = TRANSFORMS[variant.transform.transform]
         kept = frame.select(c for c in frame.columns if c in media)  # paths are not values to disturb
         changed = row.apply(
-            frame.drop(kept.columns), start, seed=seed, strength=strength, unit=unit, spread=spread, columns=variant.transform.columns or None
+            frame.drop(kept.columns),
+            start,
+            seed=seed,
+            strength=strength,
+            unit=unit,
+            spread=spread,
+            columns=variant.transform.columns or None,
         )
         return changed.with_columns(kept.get_columns()).select(frame.columns)
 

@@ -133,7 +133,7 @@ def _labels(variants: Sequence[Variant], folder: Path) -> dict[int, tuple[int, i
     """How many answers people labelled (yes, no), by judged variant."""
     found: dict[int, tuple[int, int]] = {}
     for index, rows in labels_of(variants, folder).items():
-        yes = sum(row["label"] == "yes" for row in rows)
+        yes = rows.count("yes")
         found[index] = (yes, len(rows) - yes)
     return found
 
@@ -221,34 +221,21 @@ def _calls(
                 {"variant": str(variant), "of": "candidate", "most": most, "expected": most, "seconds": variant.load.seconds}
             )
             continue
-        wanted = board.wanted(index, 0, count)
-        likely = np.zeros(count, dtype=bool)
+        wanted, likely = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         for one in board.tracked:
-            if _asks(one.plan, index, board):
-                likely[one.need[: foreseen[one.plan.id].expected]] = True
-        most, expected = int(wanted.sum()), int((wanted & likely).sum()) if candidate.role == "candidate" else int(wanted.sum())
+            if index in board.reads(one.plan):
+                wanted[one.need] = True
+                likely[one.need[: foreseen[one.plan.id].expected if candidate.role == "candidate" else count]] = True
         times = variant.repetitions if variant.kind == "repeat" else 1
         extra = sum(labels.get(index, (0, 0)))
+        most, expected = (int(np.count_nonzero(mask)) * times + extra for mask in (wanted, likely))
         who = "judge" if variant.kind == "judge" else "candidate"
-        found.append(
-            {
-                "variant": str(variant),
-                "of": who,
-                "most": most * times + extra,
-                "expected": expected * times + extra,
-                "seconds": None,
-            }
-        )
+        found.append({"variant": str(variant), "of": who, "most": most, "expected": expected, "seconds": None})
     return [c for c in found if c["most"]]
 
 
-def _asks(one: PlannedCheck, index: int, board: Board) -> bool:
-    own = {one.column.variant} | ({one.other.variant} if one.other is not None else set())
-    return index in own or (index == 0 and any(board.variants[v].kind == "judge" for v in own))
-
-
 def _cost(candidate: Candidate, calls: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What the declared price comes to; `tokens` where a part of it hangs on tokens, which nobody knows yet. None without a price."""
+    """What the declared price comes to; `tokens` where a part of it hangs on tokens, which nobody knows yet. None: no price."""
     price = Pricing(candidate.price)
     if not price.known or price.currency is None:
         return None
@@ -293,7 +280,7 @@ def _blocked(
 def _spent_round(
     prepared: Prepared, round_: int, foreseen: Mapping[str, Foresight], labels: Mapping[int, tuple[int, int]]
 ) -> list[str]:
-    """The deciding checks that no answers can pass in this round, though some could in the first: alpha is spent on these data."""
+    """The deciding checks that no answers can pass in this round, though some could in the first: alpha is spent on this data."""
     if round_ == 1 or not prepared.pilot.corrected:
         return []
     _, planned, variants = plan(prepared.pilot, 1, early_stop=prepared.early_stop)

@@ -15,16 +15,17 @@ from pilotbase.domain.pilot import Pilot
 from pilotbase.domain.quantity import Money
 from pilotbase.flows.evidence import read_log
 from pilotbase.flows.failures import failures_of
-from pilotbase.pilots.records import RunRecord, runs_on_data
+from pilotbase.pilots.records import RunRecord, earlier_runs
 from pilotbase.stats import proportion
 
 __all__ = ["environment", "figures_of", "history", "not_tested"]
 
 BINS = 10
+EXAMPLES = 3  # of each kind of failure
 
 
-def figures_of(context: Context, record: RunRecord, pilot: Pilot, columns: CaseColumns) -> dict[str, Any]:
-    """`service`, `calibration` and `failures` of the record."""
+def figures_of(context: Context, record: RunRecord, pilot: Pilot, columns: CaseColumns, *, quote: bool) -> dict[str, Any]:
+    """`service`, `calibration` and `failures` of the record; failures are quoted only where the dossier encloses the data."""
     service: dict[str, Any] = {}
     calibration: dict[str, Any] = {}
     fields = ["variant", "position", "failure", "score", "seconds", "cost", "tokens_in", "tokens_out", "attempts"]
@@ -39,7 +40,7 @@ def figures_of(context: Context, record: RunRecord, pilot: Pilot, columns: CaseC
         curve = _calibration(frame, columns)
         if curve:
             calibration[name] = curve
-    return {"service": service, "calibration": calibration, "failures": failures_of(context, record, 3)}
+    return {"service": service, "calibration": calibration, "failures": failures_of(context, record, EXAMPLES, quote=quote)}
 
 
 def _service(frame: pl.DataFrame, currency: str | None) -> dict[str, Any]:
@@ -106,8 +107,7 @@ def history(context: Context, record: RunRecord) -> list[dict[str, Any]]:
             "same_criteria": r.criteria_digest == record.criteria_digest,
             "same_candidates": sorted(set(r.fingerprints.values()) & set(record.fingerprints.values())) != [],
         }
-        for r in runs_on_data(context.database, record.data_digest)
-        if (r.created, r.run) < (record.created, record.run) and r.run != record.run
+        for r in earlier_runs(context.database, record)
     ]
 
 

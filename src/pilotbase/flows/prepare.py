@@ -10,16 +10,19 @@ from pilotbase.checks.plan import PlannedCheck, plan_checks, plan_family
 from pilotbase.checks.rows import CaseColumns
 from pilotbase.checks.rules import metric_problems
 from pilotbase.context import Context
+from pilotbase.data.encoding import digest_file
 from pilotbase.data.files import FileCases, open_cases
 from pilotbase.domain.canonical import canonical, digest, digest_bytes
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.domain.pilot import Candidate, Pilot, TargetSpec
 from pilotbase.domain.variant import Variant
 from pilotbase.domain.verdict import Family
+from pilotbase.errors import UserError
+from pilotbase.judges.labels import Label, read_labels
 from pilotbase.ports import Fingerprint, Prompting, TargetContext
 from pilotbase.spec.load import Loaded, load
 
-__all__ = ["METHODS", "Elsewhere", "Prepared", "case_columns", "criteria_document", "load_pilot", "plan", "prepare", "scenario_key"]
+__all__ = ["METHODS", "Elsewhere", "Prepared", "case_columns", "criteria_document", "label_files", "load_pilot", "plan", "prepare", "scenario_key", "usable_labels"]
 
 # Named in the criteria: a change to any estimator, bound or look schedule raises it.
 METHODS = "pilotbase.methods/1"
@@ -27,16 +30,17 @@ METHODS = "pilotbase.methods/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """Where a rerun finds what the declaration names: another file of the same data, other folders or targets of candidates."""
+    """Where a rerun finds what the declaration names: another file of the same data, other folders or targets of candidates, labels files."""
 
     data: Path | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
     targets: Mapping[str, TargetSpec] = field(default_factory=dict)
+    labels: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A pilot with its data open and its candidates identified. Nothing has been called."""
+    """A pilot with its data open and its candidates identified. Nothing has been called. `labels` are the rows of each labels file."""
 
     loaded: Loaded
     cases: FileCases
@@ -44,6 +48,7 @@ class Prepared:
     targets: dict[str, TargetSpec]
     contexts: dict[str, TargetContext]
     fingerprints: dict[str, Fingerprint]
+    labels: dict[str, list[Label]]
     criteria: bytes
     criteria_digest: str
     early_stop: bool
@@ -87,14 +92,18 @@ def prepare(context: Context, loaded: Loaded, scratch: Path, *, early_stop: bool
     elsewhere = elsewhere or Elsewhere()
     pilot = loaded.pilot
     test = replace(pilot.data.test, path=str(elsewhere.data.absolute())) if elsewhere.data else pilot.data.test
+    files = {path: elsewhere.labels.get(path, loaded.folder / path) for path in label_files(pilot)}
+    labels = {path: usable_labels(file) for path, file in files.items()}
     cases = open_cases(test, loaded.folder.absolute(), pilot.seed, scratch)
+    for path, rows in labels.items():
+        _check_labels(files[path], rows, cases)
     contexts, fingerprints, targets = {}, {}, {}
     for candidate in pilot.candidates:
         target = targets[candidate.id] = elsewhere.targets.get(candidate.id, candidate.target)
         folder = elsewhere.folders.get(candidate.id, loaded.folder).absolute()
         contexts[candidate.id] = target_context(context, folder, test.media, candidate, scratch)
         fingerprints[candidate.id] = plugins.load("targets", target.kind).fingerprint(target.options, contexts[candidate.id])
-    criteria = canonical(criteria_document(loaded, cases, early_stop=early_stop))
+    criteria = canonical(criteria_document(loaded, cases, files, early_stop=early_stop))
     return Prepared(
         loaded=loaded,
         cases=cases,
@@ -102,6 +111,7 @@ def prepare(context: Context, loaded: Loaded, scratch: Path, *, early_stop: bool
         targets=targets,
         contexts=contexts,
         fingerprints=fingerprints,
+        labels=labels,
         criteria=criteria,
         criteria_digest=digest_bytes(criteria),
         early_stop=early_stop,
@@ -120,8 +130,8 @@ def target_context(context: Context, folder: Path, media: tuple[str, ...], candi
     )
 
 
-def criteria_document(loaded: Loaded, cases: FileCases, *, early_stop: bool) -> dict[str, Any]:
-    """All that the verdict is a function of, beside the answers (VERDICT.md section 4)."""
+def criteria_document(loaded: Loaded, cases: FileCases, labels: Mapping[str, Path], *, early_stop: bool) -> dict[str, Any]:
+    """All that the verdict is a function of, beside the answers (VERDICT.md section 4). `labels`: where each labels file lies."""
     return {
         "schema": "pilotbase.criteria/1",
         "pilot": loaded.document,
@@ -130,7 +140,31 @@ def criteria_document(loaded: Loaded, cases: FileCases, *, early_stop: bool) -> 
         "seed": loaded.pilot.seed,
         "early_stop": early_stop,
         "data": {"digest": cases.digest, "order": cases.order, "count": cases.count},
+        "labels": {path: digest_file(file) for path, file in labels.items()},
     }
+
+
+def label_files(pilot: Pilot) -> list[str]:
+    """The labels files that checks name, each once."""
+    return sorted({c.judge.labels for g in pilot.open_gates for c in g.checks if c.judge is not None and c.judge.labels is not None})
+
+
+def usable_labels(path: Path) -> list[Label]:
+    """The rows of a labels file that measure something: `unsure` ones do not."""
+    return [row for row in read_labels(path) if row.label != "unsure"]
+
+
+def _check_labels(path: Path, rows: Sequence[Label], cases: FileCases) -> None:
+    unanswered = {row.id: row.line for row in rows if row.answer is None}
+    missing = unanswered.keys() - set(cases.ids) if unanswered else set()
+    if missing:
+        name = min(missing, key=lambda n: unanswered[n])
+        more = f", and {len(missing) - 1} more rows are like it" * (len(missing) > 1)
+        raise UserError(
+            f"the label of `{name}` names no answer, and the test data has no such case{more}",
+            where=f"{path}:{unanswered[name]}",
+            hint="put the answer that was labelled into a column `answer`, or use the ids of the test data",
+        )
 
 
 def case_columns(cases: FileCases, pilot: Pilot) -> CaseColumns:

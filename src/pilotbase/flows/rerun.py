@@ -17,7 +17,8 @@ from pilotbase.dossier.files import open_files
 from pilotbase.errors import UserError
 from pilotbase.flows.comparable import read_comparable
 from pilotbase.flows.compare import Comparison, compare_runs
-from pilotbase.flows.prepare import Elsewhere
+from pilotbase.flows.enclose import labels_name
+from pilotbase.flows.prepare import Elsewhere, label_files
 from pilotbase.flows.run import RunOptions, run_pilot
 from pilotbase.flows.verify import verify_dossier
 from pilotbase.pilots.progress import Progress
@@ -28,15 +29,20 @@ __all__ = ["Rerun", "rerun_dossier"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
-    """What a second tester brings: the data, and where candidates are, as `FOLDER/module:callable`, a URL or a file of answers."""
+    """What a second tester brings: the data, where candidates are (`FOLDER/module:callable`, a URL or a file of answers), whom to trust."""
 
     data: Path | None = None
     candidates: Mapping[str, str] = field(default_factory=dict)
+    signer: str | None = None
+    trust_file: Path | None = None
 
 
 def rerun_dossier(context: Context, path: Path, brought: Rerun, progress: Progress) -> tuple[RunResult, Comparison]:
-    """Run a dossier's pilot again and compare. UserError where the dossier is changed, or the data is not the data that it names."""
-    found = verify_dossier(context, path)
+    """Run a dossier's pilot again and compare. UserError where the dossier is changed, or the data is not the data that it names.
+
+    Code that a dossier encloses runs only where its signer is trusted: code from a stranger could do anything here.
+    """
+    found = verify_dossier(context, path, signer=brought.signer, trust_file=brought.trust_file)
     if found.record is None or found.status in ("changed", "unreadable"):
         raise UserError("this dossier does not verify, so there is nothing to agree with", where=str(path), hint=f"see: pilotbase verify {path}", code=found.exit_code)
     record = found.record
@@ -44,11 +50,24 @@ def rerun_dossier(context: Context, path: Path, brought: Rerun, progress: Progre
     _unpack(path, work)
     loaded = _loaded(record, work)
     elsewhere = _elsewhere(record, loaded.pilot, work, brought)
+    if found.status == "unknown-signer":
+        _refuse_strange_code(found.signer, loaded.pilot, brought)
+        progress.note(f"the dossier is intact, but its signer is unknown here: {found.signer}")
     _refuse_other_data(context, loaded, elsewhere, record)
-    options = RunOptions(fresh=True, early_stop=record["run"]["options"]["early_stop"])
+    told = record["run"]["options"]
+    options = RunOptions(fresh=True, early_stop=told["early_stop"], only=tuple(told["only"]), limit=told["limit"])
     result = run_pilot(context, loaded, options, progress, elsewhere)
     comparison = compare_runs(read_comparable(context, str(path)), read_comparable(context, result.run), loaded.pilot.level)
     return result, comparison
+
+
+def _refuse_strange_code(signer: str | None, pilot: Pilot, brought: Rerun) -> None:
+    strange = [c.id for c in pilot.candidates if c.target.kind == "python" and c.id not in brought.candidates]
+    if strange:
+        raise UserError(
+            f"the dossier encloses code ({', '.join(strange)}), and its signer is unknown here: {signer}",
+            hint="get the signer's fingerprint by another way and give it as --signer, or bring the candidate yourself: --candidate ID=TARGET",
+        )
 
 
 def _unpack(path: Path, work: Path) -> None:
@@ -89,18 +108,33 @@ def _elsewhere(record: Mapping[str, Any], pilot: Pilot, work: Path, brought: Rer
             folders[candidate.id], targets[candidate.id] = _brought(candidate.target, brought.candidates[candidate.id])
         elif enclosed.exists():
             folders[candidate.id] = enclosed
+            if candidate.target.kind == "recorded":  # enclosed under its plain name, wherever it lay
+                options = candidate.target.options
+                targets[candidate.id] = TargetSpec(kind="recorded", options=replace(options, path=Path(options.path).name))
         elif candidate.target.kind in ("python", "recorded"):
             raise UserError(f"the dossier does not enclose candidate `{candidate.id}`", hint=f"bring it: --candidate {candidate.id}=TARGET")
-    return Elsewhere(data=data, folders=folders, targets=targets)
+    return Elsewhere(data=data, folders=folders, targets=targets, labels=_labels(pilot, work, data))
+
+
+def _labels(pilot: Pilot, work: Path, data: Path) -> dict[str, Path]:
+    """The labels files that judges are measured by: enclosed, or beside the data that was brought."""
+    found: dict[str, Path] = {}
+    for i, path in enumerate(label_files(pilot)):
+        places = [work / labels_name(i, path), data.parent / path, data.parent / Path(path).name]
+        place = next((p for p in places if p.is_file()), None)
+        if place is None:
+            raise UserError(f"the dossier does not enclose the labels file {path}", hint=f"put it beside the data: {places[-1]}")
+        found[path] = place
+    return found
 
 
 def _brought(target: TargetSpec, text: str) -> tuple[Path, TargetSpec]:
     """The folder and the target that a second tester names."""
-    word = {"python": "call", "openai": "url", "recorded": "path"}.get(target.kind)
+    if target.kind == "openai":
+        return Path(), TargetSpec(kind=target.kind, options=replace(target.options, url=text, url_env=None))
+    word = {"python": "call", "recorded": "path"}.get(target.kind)
     if word is None:
         raise UserError(f"a candidate of kind {target.kind} cannot be brought on the command line")
-    if target.kind == "openai":
-        return Path(), TargetSpec(kind=target.kind, options=replace(target.options, url=text))
     path = Path(text)
     return path.parent.absolute(), TargetSpec(kind=target.kind, options=replace(target.options, **{word: path.name}))
 

@@ -1,11 +1,13 @@
 """`pilotbase run`: declared pilot in, verdict out; goes on with a cut run where nothing changed."""
 
 import asyncio
-import signal
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from pilotbase import plugins
 from pilotbase.context import Context
@@ -14,15 +16,16 @@ from pilotbase.errors import Interrupted, UserError
 from pilotbase.flows.asking import ask_all
 from pilotbase.flows.conclude import conclude_run
 from pilotbase.flows.evidence import write_cases
+from pilotbase.flows.judging import check_judges
 from pilotbase.flows.prepare import Elsewhere, Prepared, plan, prepare, scenario_key
 from pilotbase.pilots.limits import Budget
 from pilotbase.pilots.progress import Progress
 from pilotbase.pilots.records import (
     RunRecord,
     create_run,
+    find_criteria,
     finish_run,
     get_run,
-    next_round,
     record_criteria,
     set_account,
     set_state,
@@ -36,7 +39,7 @@ __all__ = ["RunOptions", "run_pilot"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How to run: `only` and `limit` make a run partial; `resume` names a run to go on with; `fresh` starts a new one whatever is unfinished."""
+    """How to run: `only` and `limit` make a run partial, `resume` names a run to go on with, `fresh` starts a new one in any case."""
 
     only: tuple[str, ...] = ()
     limit: int | None = None
@@ -51,21 +54,33 @@ class RunOptions:
         words = [f"--only {', '.join(self.only)}"] * bool(self.only) + [f"--limit {self.limit}"] * (self.limit is not None)
         return " and ".join(words)
 
+    def arguments(self) -> list[str]:
+        """The flags that say the same on the command line, for a run that goes on."""
+        words = [w for name in self.only for w in ("--only", name)]
+        words += ["--limit", str(self.limit)] if self.limit is not None else []
+        return [*words, *(["--no-early-stop"] if not self.early_stop else [])]
 
-def run_pilot(context: Context, loaded: Loaded, options: RunOptions, progress: Progress, elsewhere: Elsewhere | None = None) -> RunResult:
+
+def run_pilot(
+    context: Context, loaded: Loaded, options: RunOptions, progress: Progress, elsewhere: Elsewhere | None = None
+) -> RunResult:
     """Run a pilot to its verdict. Raises UserError (2: the input; 4: no candidate could be reached) and Interrupted."""
     prepared = prepare(context, loaded, context.scratch(), early_stop=options.early_stop, elsewhere=elsewhere)
     try:
         _check_options(prepared, options)
-        executor = plugins.load("executors", options.executor)()
+        plugins.load("executors", options.executor)
+        check_judges(prepared)
         for repair in prepared.cases.repairs:
             progress.note(f"{prepared.cases.path.name}: {repair}")
         record = _resume(context, prepared, options, progress) or _begin(context, prepared, options)
         context.disk.make_folder(context.run_folder(record.run))
-        with RunLock(context.run_folder(record.run) / "run.lock", context.disk):
+        with (
+            RunLock(context.run_folder(record.run) / "run.lock", context.disk),
+            _interruptible(context, record, prepared, options),
+        ):
             write_cases(context, record.run, prepared.columns)
             set_state(context.database, record.run, "asking", context.stamp())
-            account = _ask(context, record, prepared, executor, options, progress)
+            account = _ask(context, record, prepared, options, progress)
             set_account(context.database, record.run, account, context.stamp())
             progress.note("reading the evidence back and concluding")
             result, document = conclude_run(context, get_run(context.database, record.run))
@@ -75,7 +90,20 @@ def run_pilot(context: Context, loaded: Loaded, options: RunOptions, progress: P
         prepared.cases.close()
 
 
+@contextmanager
+def _interruptible(context: Context, record: RunRecord, prepared: Prepared, options: RunOptions) -> Iterator[None]:
+    """Ctrl-C anywhere in a run marks it and says how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        set_state(context.database, record.run, "interrupted", context.stamp())
+        again = shlex.join(["pilotbase", "run", str(prepared.loaded.path), *options.arguments()])
+        raise Interrupted(f"run {record.run} was interrupted; what was recorded is kept. Go on with: {again}") from None
+
+
 def _check_options(prepared: Prepared, options: RunOptions) -> None:
+    if options.fresh and options.resume:
+        raise UserError(f"--fresh starts a new run, and --resume {options.resume} goes on with one", hint="keep one of them")
     known = {c.id for c in prepared.pilot.candidates}
     for name in options.only:
         if name not in known:
@@ -88,16 +116,13 @@ def _begin(context: Context, prepared: Prepared, options: RunOptions) -> RunReco
     pilot, cases = prepared.pilot, prepared.cases
     now = context.stamp()
     recorded = record_criteria(context.database, prepared.criteria_digest, prepared.criteria, now)
-    scenario = scenario_key(pilot)
-    round_ = next_round(context.database, scenario, cases.digest)
     return create_run(
         context.database,
         pilot=pilot.pilot,
         spec_digest=prepared.loaded.digest,
         criteria_digest=prepared.criteria_digest,
         data_digest=cases.digest,
-        scenario=scenario,
-        round_=round_,
+        scenario=scenario_key(pilot),
         now=now,
         options={
             "document": prepared.loaded.document,
@@ -110,6 +135,7 @@ def _begin(context: Context, prepared: Prepared, options: RunOptions) -> RunReco
             "partial": options.partial,
             "candidates": prepared.identities(),
             "criteria_recorded": recorded,
+            "labels": {path: [row.label for row in rows] for path, rows in prepared.labels.items()},
             "data": {
                 "digest": cases.digest,
                 "order": cases.order,
@@ -126,12 +152,16 @@ def _resume(context: Context, prepared: Prepared, options: RunOptions, progress:
     """The unfinished run to go on with, if there is one and nothing changed; exit 2 where something did."""
     if options.fresh:
         return None
-    found = get_run(context.database, options.resume) if options.resume else unfinished_run(context.database, prepared.pilot.pilot)
+    found = (
+        get_run(context.database, options.resume) if options.resume else unfinished_run(context.database, prepared.pilot.pilot)
+    )
     if found is None:
         return None
     if found.state == "finished":
-        raise UserError(f"run {found.run} is finished", hint=f"see it with `pilotbase show {found.run}`, or leave --resume out for a new run")
-    changed = list(_changes(found, prepared, options))
+        raise UserError(
+            f"run {found.run} is finished", hint=f"see it with `pilotbase show {found.run}`, or leave --resume out for a new run"
+        )
+    changed = list(_changes(context, found, prepared, options))
     if changed:
         raise UserError(
             f"run {found.run} is unfinished, and since it began these changed: {'; '.join(changed)}",
@@ -141,37 +171,61 @@ def _resume(context: Context, prepared: Prepared, options: RunOptions, progress:
     return found
 
 
-def _changes(found: RunRecord, prepared: Prepared, options: RunOptions) -> Iterator[str]:
+def _changes(context: Context, found: RunRecord, prepared: Prepared, options: RunOptions) -> Iterator[str]:
     if found.pilot != prepared.pilot.pilot:
         yield f"it is of pilot `{found.pilot}`, and this one is `{prepared.pilot.pilot}`"
     if found.data_digest != prepared.cases.digest:
         yield f"the data ({prepared.cases.path.name})"
-    elif found.criteria_digest != prepared.criteria_digest:
-        early = found.options["early_stop"] != options.early_stop
-        yield "--no-early-stop" if early else f"the spec ({prepared.loaded.path.name}, or a pack that it uses)"
+    if found.criteria_digest != prepared.criteria_digest:
+        yield from _changed_criteria(find_criteria(context.database, found.criteria_digest), prepared)
     for name, before in found.fingerprints.items():
         now = prepared.fingerprints.get(name)
         if now is not None and now.digest != before:
             parts = next(c["parts"] for c in found.options["candidates"] if c["id"] == name)
             moved = sorted(k for k in {*parts, *now.parts} if parts.get(k) != now.parts.get(k))
             yield f"candidate `{name}` ({', '.join(moved[:5]) or 'its fingerprint'})"
-    if list(options.only) != found.options["only"] or options.limit != found.options["limit"]:
-        yield "--only or --limit"
+    if list(options.only) != found.options["only"]:
+        yield "--only"
+    if options.limit != found.options["limit"]:
+        yield "--limit"
 
 
-def _ask(context: Context, record: RunRecord, prepared: Prepared, executor: Any, options: RunOptions, progress: Progress) -> dict[str, Any]:
-    """The asking, in an event loop of its own; Ctrl-C ends it cleanly."""
+def _changed_criteria(before: Mapping[str, Any], prepared: Prepared) -> Iterator[str]:
+    """Which parts of the criteria are others now; the data is told by itself."""
+    now = orjson.loads(prepared.criteria)
+    told = {
+        "pilot": f"the spec ({prepared.loaded.path.name})",
+        "packs": f"a pack that {prepared.loaded.path.name} uses",
+        "methods": "the methods of this version of pilotbase",
+        "early_stop": "--no-early-stop",
+    }
+    for part, words in told.items():
+        if before.get(part) != now.get(part):
+            yield words
+    for path in sorted({*before.get("labels", {}), *now["labels"]}):
+        if before.get("labels", {}).get(path) != now["labels"].get(path):
+            yield f"the labels ({path})"
+
+
+def _ask(context: Context, record: RunRecord, prepared: Prepared, options: RunOptions, progress: Progress) -> dict[str, Any]:
+    """The asking, in an event loop of its own."""
     _, planned, variants = plan(prepared.pilot, record.round, early_stop=record.options["early_stop"])
     budget = Budget(prepared.pilot.limits)
-    work = ask_all(context, record, prepared, planned, variants, executor, options.limit, options.only, budget, progress)
+    executor = plugins.load("executors", options.executor)()
+    work = ask_all(
+        context,
+        record,
+        prepared,
+        planned=planned,
+        variants=variants,
+        executor=executor,
+        limit=options.limit,
+        only=options.only,
+        budget=budget,
+        progress=progress,
+    )
     with _runner() as runner:
-        try:
-            return runner.run(work)
-        except (KeyboardInterrupt, asyncio.CancelledError):
-            set_state(context.database, record.run, "interrupted", context.stamp())
-            raise Interrupted(
-                f"run {record.run} was interrupted; what was recorded is kept. Go on with: pilotbase run {prepared.loaded.path}"
-            ) from None
+        return runner.run(work)
 
 
 @contextmanager
@@ -182,7 +236,5 @@ def _runner() -> Iterator[asyncio.Runner]:
         factory = None
     else:
         factory = uvloop.new_event_loop
-    before = signal.getsignal(signal.SIGINT)
     with asyncio.Runner(loop_factory=factory) as runner:
         yield runner
-    signal.signal(signal.SIGINT, before)

@@ -13,6 +13,8 @@ from pilotbase.ports import Coded
 
 __all__ = ["case_table", "coded_cases", "load_tables", "score_table"]
 
+FEW = 50  # different truths that are classes rather than texts
+
 
 def coded_cases(columns: CaseColumns, secret: bytes, *, hide: bool) -> tuple[CaseColumns, dict[str, dict[str, str]]]:
     """The cases as the result names their groups: by name with a legend, or by salted code where rows stay with the custodian."""
@@ -23,11 +25,17 @@ def coded_cases(columns: CaseColumns, secret: bytes, *, hide: bool) -> tuple[Cas
     return replace(columns, groups=groups), {}
 
 
-def case_table(columns: CaseColumns, secret: bytes) -> pl.DataFrame:
-    """Truth in the clear, groups and clusters as salted codes, over positions."""
+def case_table(columns: CaseColumns, secret: bytes, *, hide: bool = False) -> pl.DataFrame:
+    """Truth in the clear, groups and clusters as salted codes, over positions.
+
+    With `hide`, a truth that is free text (no positive class, and more than FEW different ones) is coded too: scores are already
+    made, and from here on only its being equal or not matters.
+    """
     frame: dict[str, Any] = {"position": pl.arange(0, columns.count, dtype=pl.UInt32, eager=True)}
     if columns.truth is not None:
-        frame["truth"] = pl.Series(columns.truth.values(), dtype=pl.String)
+        free = hide and columns.positive < 0 and len(columns.truth.names) > FEW
+        truth = columns.truth.values()
+        frame["truth"] = pl.Series(commitments.codes(secret, "truth", truth) if free else truth, dtype=pl.String)
     if columns.numbers is not None:
         frame["number"] = columns.numbers
     for name, group in columns.groups.items():

@@ -11,7 +11,6 @@ import polars as pl
 from pilotbase.checks.board import Board
 from pilotbase.checks.conclude import Account, Calibration
 from pilotbase.checks.rows import CaseColumns
-from pilotbase.checks.scores import FAILED
 from pilotbase.context import Context
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.dossier import trust
@@ -23,7 +22,7 @@ from pilotbase.flows.prepare import plan
 from pilotbase.ports import Observations
 from pilotbase.signing import Key
 
-__all__ = ["dossier_boards", "rederive", "verify_dossier"]
+__all__ = ["dossier_boards", "rederive", "sound_record", "verify_dossier"]
 
 ReadFile = Callable[[str], bytes]
 
@@ -45,6 +44,14 @@ def verify_dossier(context: Context, path: Path, *, signer: str | None = None, t
         return "trusted" if known or fingerprint == own or fingerprint in extra else None
 
     return verify(path, trusted=trusted, signer=signer, rederive=rederive)
+
+
+def sound_record(context: Context, path: Path) -> Mapping[str, Any]:
+    """The record of a dossier that is intact, whoever sealed it. UserError where it is changed or unreadable."""
+    found = verify_dossier(context, path)
+    if found.record is None or found.status in ("changed", "unreadable"):
+        raise UserError("this dossier does not verify", where=str(path), hint=f"see: pilotbase verify {path}", code=found.exit_code)
+    return found.record
 
 
 def rederive(record: Mapping[str, Any], read_file: ReadFile) -> Mapping[str, Any]:
@@ -107,7 +114,6 @@ def _fill(board: Board, table: pl.DataFrame, stated: list[Mapping[str, Any]]) ->
             raise ValueError(f"scored column {k} is of {stated[k]['metric']}, and the plan needs {column.metric}")
         scored.state[:] = table[f"s{k}"].to_numpy()
         scored.value[:] = table[f"v{k}"].fill_null(float("nan")).to_numpy()
-        scored.unscorable = int((np.isnan(scored.value) & (scored.state == FAILED)).sum()) if scored.metric.kind in ("loss", "root-mean-square") else 0
 
 
 def _arrivals(variant: int, table: pl.DataFrame) -> Observations:

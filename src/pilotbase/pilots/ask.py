@@ -20,7 +20,7 @@ __all__ = ["Asker", "Transformer"]
 
 Transformer = Callable[[Variant, pl.DataFrame, int], pl.DataFrame]
 WINDOW = 512  # rows whose inputs are held at a time
-FLUSH = 16  # replies scored together; a look sees each prefix all the same
+FLUSH, MOST_FLUSH = 16, 128  # replies scored together; a look sees each prefix all the same
 SYNC_SECONDS = 1.0
 
 
@@ -79,12 +79,12 @@ class Asker:
                 self.finished[index] = np.zeros((cases.count, variant.repetitions), dtype=bool)
 
     def take_in(self, frame: pl.DataFrame) -> None:
-        """Rows that an earlier, cut attempt recorded."""
+        """Rows that an earlier, cut attempt recorded. Judgements of labelled answers are not the candidate's, and must be left out."""
         for seen in from_frame(frame):
+            self.board.add(seen)
             if seen.variant in self.finished:
                 assert seen.repetition is not None
                 self.finished[seen.variant][seen.position, seen.repetition] = True
-                self.board.add(seen)
                 self.done += len(seen.position)
                 self.failed += int(seen.failed.sum())
         self.decided += len(self.board.look())
@@ -108,13 +108,13 @@ class Asker:
             positions = [p for p in range(start, stop) if not self.finished[0][p, 0]]
             if positions:
                 replies = target.answers([ids[p] for p in positions])
-                self._keep([Place(variant=0, position=p, repetition=0) for p in positions], replies)
+                self._keep([Place(variant=0, position=p, repetition=0) for p in positions], replies, paid=False)
 
     def _batches(self, size: int) -> Iterator[Sequence[Ask]]:
         size = max(1, size)
         batch: list[Ask] = []
         for place, inputs in self._wanted():
-            if self.budget.left(self._under_way) <= len(batch):
+            if self.budget.left(self._under_way, each=self.pricing.call) <= len(batch):
                 break
             key = self._next_key
             self._next_key += 1
@@ -150,14 +150,18 @@ class Asker:
         self, variant: int, start: int, stop: int, frame: pl.DataFrame, open_: NDArray[np.bool_]
     ) -> Iterator[tuple[Place, Mapping[str, Any]]]:
         rows = frame.to_dicts()
-        self._changed = True
-        mask = open_
-        for offset in range(stop - start):
-            if self._changed:
-                mask = self.board.wanted(variant, start, stop)[:, None] & open_
-                self._changed = False
-            for repetition in np.flatnonzero(mask[offset]).tolist():
-                yield Place(variant=variant, position=start + offset, repetition=repetition), rows[offset]
+        after = 0
+        while after < len(rows):
+            mask = self.board.wanted(variant, start, stop)[:, None] & open_
+            mask[:after] = False
+            self._changed = False
+            last, after = -1, len(rows)
+            for row, repetition in np.argwhere(mask).tolist():
+                if self._changed and row != last:  # something was decided meanwhile: see what is still wanted
+                    after = row
+                    break
+                last = row
+                yield Place(variant=variant, position=start + row, repetition=repetition), rows[row]
 
     def _record(self, asks: Sequence[Ask], replies: Sequence[Reply]) -> None:
         places = [self._places.pop(a.key) for a in asks]
@@ -170,7 +174,7 @@ class Asker:
             self.log.sync()
             self._flush()
 
-    def _keep(self, places: Sequence[Place], replies: Sequence[Reply]) -> None:
+    def _keep(self, places: Sequence[Place], replies: Sequence[Reply], *, paid: bool = True) -> None:
         for place, reply in zip(places, replies, strict=True):
             row = reply_row(place.variant, place.position, place.repetition, reply, self.positive, self.pricing)
             self.log.append(row)
@@ -179,9 +183,10 @@ class Asker:
             self.failed += row["failure"] is not None
             if row["cost"]:
                 self.spent += row["cost"]
-                self.budget.use(0, row["cost"])
+                self.budget.use(0, row["cost"] if paid else 0)
         self.done += len(places)
-        if len(self._pending) >= FLUSH:
+        # Looks lie 2 % of the cases apart, so that scoring more often than each 1 % would decide nothing sooner.
+        if len(self._pending) >= min(MOST_FLUSH, max(FLUSH, self.done // 100)):
             self._flush()
 
     def _flush(self) -> None:
@@ -204,7 +209,7 @@ class Asker:
         )  # fmt: skip
 
     def _total(self) -> int:
-        return sum(v.shape[1] for v in self.finished.values()) * self.cutoff
+        return sum(int(v.shape[1]) for v in self.finished.values()) * self.cutoff
 
     async def _ask_frames(self, target: Any) -> None:
         """Whole frames of inputs at a time; rows that nothing wants are left out of them."""
@@ -218,8 +223,10 @@ class Asker:
                     mask = self.board.wanted(variant, start, stop) & ~finished[start:stop, repetition]
                     if not mask.any():
                         continue
-                    if not self.budget.left():
+                    left = self.budget.left(each=self.pricing.call)
+                    if not left:
                         return
+                    mask &= np.cumsum(mask) <= left
                     await self._ask_frame(target, variant, repetition, start, stop, mask)
 
     async def _ask_frame(self, target: Any, variant: int, repetition: int, start: int, stop: int, mask: NDArray[np.bool_]) -> None:

@@ -1,7 +1,8 @@
 """Asking a judge about the answers that a candidate gave, and about those that people labelled."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pilotbase.domain.evidence import Reply, Usage
@@ -10,60 +11,108 @@ from pilotbase.pilots.observe import Pricing, from_rows, reply_row
 from pilotbase.pilots.progress import Progress, Step
 from pilotbase.ports import Cases, EvidenceLog, Judge, Judgement, Question, Scoreboard
 
-__all__ = ["CALIBRATION", "judge_answers", "judge_labels"]
+__all__ = ["CALIBRATION", "Bench", "expected_of", "judge_answers", "judge_labels"]
 
 CALIBRATION = 1  # the repetition that marks a judgement of a labelled answer, whose position is its row in the labels file
-CHUNK = 256
+WINDOW = 512  # positions whose inputs are read at a time
+FLUSH = 64  # judgements scored together
 
 
-async def judge_answers(
-    variant: int,
-    judge: Judge,
-    answers: Mapping[int, str | None],
-    *,
-    cases: Cases,
-    board: Scoreboard,
-    log: EvidenceLog,
-    budget: Budget,
-    progress: Progress,
-    candidate: str,
-) -> None:
-    """Judge each answer once. `answers` maps positions to texts; None is a failed case, which no judge is asked about and which counts as no."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bench:
+    """A judge at work on one variant of one candidate: where its judgements go, and what ends it."""
+
+    variant: int
+    judge: Judge
+    log: EvidenceLog
+    budget: Budget
+    progress: Progress
+    candidate: str
+
+
+async def judge_answers(bench: Bench, answers: Mapping[int, str | None], cases: Cases, board: Scoreboard) -> None:
+    """Judge each answer once. `answers` maps positions to texts; None is a failed case: no judge is asked, and it counts as no."""
     positions = sorted(answers)
+    pending: list[dict[str, Any]] = []
+    done = 0
+
+    def keep(position: int, judgement: Judgement | None) -> None:
+        nonlocal done
+        row = _row(bench.variant, position, 0, judgement)
+        bench.log.append(row)
+        pending.append(row)
+        done += 1
+        if len(pending) >= FLUSH or done == len(positions):
+            board.add(from_rows(pending))
+            pending.clear()
+            bench.progress.step(Step(candidate=bench.candidate, phase="judging", done=done, total=len(positions)))
+
+    for position in positions:
+        if answers[position] is None:
+            keep(position, None)
+    await _judge_each(bench, _questions(answers, cases), keep)
+    if pending:
+        board.add(from_rows(pending))
+    bench.log.sync()
+
+
+async def judge_labels(bench: Bench, questions: Mapping[int, Question | None]) -> None:
+    """Judge answers that people labelled, by row of the labels file, for the judge's own error. None: the answer had failed."""
+    for row, question in questions.items():
+        if question is None:
+            bench.log.append(_row(bench.variant, row, CALIBRATION, None))
+    wanted = (q for q in questions.values() if q is not None)
+    await _judge_each(bench, wanted, lambda row, judgement: bench.log.append(_row(bench.variant, row, CALIBRATION, judgement)))
+    bench.log.sync()
+
+
+def expected_of(cases: Cases, position: int) -> str | None:
+    """The truth of a case as a judge is told it."""
     truth = cases.truth
-    for start in range(0, len(positions), CHUNK):
-        chunk = positions[start : start + CHUNK]
-        if not budget.left():
-            return
-        rows = cases.inputs(0, max(chunk) + 1).to_dicts() if chunk else []
-        questions = [
-            Question(key=p, inputs=rows[p], expected=truth.names[truth.codes[p]] if truth is not None and truth.codes[p] >= 0 else None, answer=text)
-            for p in chunk
-            if (text := answers[p]) is not None
-        ]
-        found = {j.key: j for j in await judge.judge(questions)}
-        budget.use(len(questions), 0)
-        done = [_row(variant, p, 0, found.get(p)) for p in chunk]
-        for row in done:
-            log.append(row)
-        log.sync()
-        board.add(from_rows(done))
-        progress.step(Step(candidate=candidate, phase="judging", done=start + len(chunk), total=len(positions)))
-        await asyncio.sleep(0)
+    return truth.names[truth.codes[position]] if truth is not None and truth.codes[position] >= 0 else None
 
 
-async def judge_labels(variant: int, judge: Judge, labelled: Sequence[Mapping[str, Any]], log: EvidenceLog) -> None:
-    """Judge the answers of a labels file, for the judge's own error."""
-    questions = [Question(key=i, inputs=row.get("inputs", {}), expected=row.get("expected"), answer=row["answer"]) for i, row in enumerate(labelled)]
-    found = {j.key: j for j in await judge.judge(questions)}
-    for i in range(len(labelled)):
-        log.append(_row(variant, i, CALIBRATION, found.get(i)))
-    log.sync()
+def _questions(answers: Mapping[int, str | None], cases: Cases) -> Iterator[Question]:
+    positions = sorted(p for p, text in answers.items() if text is not None)
+    for start in range(0, len(positions), WINDOW):
+        chunk = positions[start : start + WINDOW]
+        rows = cases.inputs(chunk[0], chunk[-1] + 1)
+        for position in chunk:
+            text = answers[position]
+            assert text is not None
+            yield Question(
+                key=position, inputs=rows.row(position - chunk[0], named=True), expected=expected_of(cases, position), answer=text
+            )
+
+
+async def _judge_each(bench: Bench, questions: Iterator[Question], keep: Callable[[int, Judgement | None], None]) -> None:
+    """As many calls under way as the judge allows, each recorded before the next begins: a crash repeats no more than those."""
+    under_way = 0
+
+    async def work() -> None:
+        nonlocal under_way
+        while bench.budget.left(under_way) and (question := next(questions, None)) is not None:
+            under_way += 1
+            found = await bench.judge.judge([question])
+            under_way -= 1
+            keep(question.key, found[0])
+            bench.budget.use(1, 0)
+
+    tasks = [asyncio.create_task(work()) for _ in range(max(1, bench.judge.concurrency))]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 def _row(variant: int, position: int, repetition: int, judgement: Judgement | None) -> dict[str, Any]:
     if judgement is None:
-        reply = Reply(failure="refused", detail="the candidate gave no answer to judge")
+        reply = Reply(failure="refused", detail="the candidate gave no answer to judge", attempts=0)  # nobody was asked
     elif judgement.choice is None:
         reply = Reply(failure=judgement.failure or "unparseable", detail=judgement.detail)
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilotbase.domain.evidence import Ask, Reply
+from pilotbase.domain.evidence import OBSERVATION, Ask, Reply
 from pilotbase.domain.gate import Load
 from pilotbase.pilots.limits import Budget
 from pilotbase.pilots.observe import Pricing, from_rows, reply_row
@@ -23,7 +23,7 @@ __all__ = ["run_load", "schedule"]
 def schedule(load: Load, seed: int, name: str) -> NDArray[np.float64]:
     """Arrival moments in seconds from the start, warm-up first, then `for`; seeded, and known before the first call.
 
-    Poisson arrivals are a sum of exponential gaps (inverse CDF of counter-based uniforms, so that no library version changes them).
+    Poisson arrivals are a sum of exponential gaps (inverse CDF of counter-based uniforms: no library version changes them).
     """
     end = load.warmup_seconds + load.seconds
     if load.arrivals == "uniform":
@@ -53,30 +53,34 @@ async def run_load(
 ) -> str:
     """Send each arrival at its moment, whether or not earlier ones have ended. Why it was cut short, or "".
 
-    Nothing is written while calls are under way: what the disk does must not be timed. So a killed load starts over.
+    Nothing is written while calls are under way: what the disk does must not be timed. All arrivals are then recorded at once
+    or, where the process dies, none of them, and a killed load starts over.
     """
-    if budget.left() < len(moments):
-        return budget.why or f"limits.calls leaves {budget.left()} of the {len(moments)} calls of the load"
+    left = budget.left(each=pricing.call)
+    if left < len(moments):
+        return budget.why(each=pricing.call) or f"the limits leave {left} of the {len(moments)} calls of the load"
     inputs = cases.inputs(0, min(cases.count, len(moments))).to_dicts()
     loop = asyncio.get_running_loop()
     replies: list[tuple[float, float, Reply]] = []
     tasks: set[asyncio.Task[None]] = set()
     await target.invoke([Ask(key=0, inputs=inputs[0])])  # connections and processes are up before the clock starts
-    began, wall = loop.time() + 0.01, time.time()
+    # Not the event loop's clock: uvloop's has whole milliseconds only, and stands still within a turn.
+    began, wall = time.perf_counter() + 0.01, time.time()
+
+    why = ""
 
     async def arrive(i: int, moment: float) -> None:
-        started = loop.time()
+        started = time.perf_counter()
         reply = (await target.invoke([Ask(key=i, inputs=inputs[i % len(inputs)])], open_loop=True))[0]
-        ended = loop.time()
+        ended = time.perf_counter()
         offset = started - began - moment
         first = None if reply.ttft is None else max(0.0, offset) + reply.ttft
         replies.append((moment, offset, replace(reply, seconds=ended - began - moment, ttft=first, started=wall + moment)))
 
     for i, moment in enumerate(moments.tolist()):
-        delay = began + moment - loop.time()
-        if delay > 0:
+        while (delay := began + moment - time.perf_counter()) > 0:  # a sleep may end early by a fraction of a millisecond
             await asyncio.sleep(delay)
-        if budget.why:
+        if why := budget.why():
             break
         task = loop.create_task(arrive(i, moment))
         tasks.add(task)
@@ -84,12 +88,11 @@ async def run_load(
         if i % 20 == 0:
             progress.step(Step(candidate=candidate, phase=f"load {load.rate}", done=len(replies), total=len(moments)))
     await asyncio.gather(*tasks)
-    if budget.why:
-        return budget.why
+    if why:
+        budget.use(len(replies), pricing.call * len(replies))
+        return why
     rows = _rows(variant, replies, len(inputs), positive, pricing)
-    for row in rows:
-        log.append(row)
-    log.sync()
+    log.append_columns({name: [row.get(name) for row in rows] for name in OBSERVATION})
     budget.use(len(rows), sum(r["cost"] or 0 for r in rows))
     board.add(from_rows(rows))
     return ""

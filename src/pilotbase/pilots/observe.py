@@ -46,7 +46,16 @@ def reply_row(variant: int, position: int, repetition: int, reply: Reply, positi
     if failure is None and read is None:
         failure, detail = "shape", f"the answer is of no known shape: {_brief(reply.answer)}"
     label, score, text, rest = read or (None, None, None, {})
-    extra = {**rest, **reply.extra} if rest or reply.extra else None
+    extra = None
+    try:
+        for said in (label, text):
+            if said is not None and not said.isascii():
+                said.encode()
+        if rest or reply.extra:
+            extra = orjson.dumps({**rest, **reply.extra}, option=orjson.OPT_SERIALIZE_NUMPY, default=str).decode()
+    except (TypeError, ValueError) as error:
+        failure, detail = failure or "shape", detail or f"the answer cannot be written down: {error}"
+        label = score = text = None
     usage = reply.usage
     tokens_in = usage.tokens_in if usage else None
     tokens_out = usage.tokens_out if usage else None
@@ -58,7 +67,7 @@ def reply_row(variant: int, position: int, repetition: int, reply: Reply, positi
         "label": None if label == text else label,
         "score": score,
         "text": text,
-        "extra": orjson.dumps(extra, option=orjson.OPT_SERIALIZE_NUMPY, default=str).decode() if extra else None,
+        "extra": extra,
         "started": int(reply.started * 1e6),
         "seconds": reply.seconds,
         "ttft": reply.ttft,
@@ -66,7 +75,7 @@ def reply_row(variant: int, position: int, repetition: int, reply: Reply, positi
         "tokens_out": tokens_out,
         "cost": pricing.of(tokens_in, tokens_out),
         "attempts": min(reply.attempts, 65535),
-        "detail": detail[:500] or None,
+        "detail": detail[:500].encode("utf-8", "replace").decode() or None if detail else None,
     }
 
 
@@ -103,7 +112,7 @@ def frame_columns(variant: int, positions: NDArray[np.int64], reply: FrameReply,
     if missing.any():
         mark = pl.Series("missing", missing)
         hide = [pl.when(mark).then(None).otherwise(pl.col(c)).alias(c) for c in ("label", "score", "text")]
-        detail = reply.detail[:500] or "no answer of a known shape in this row"
+        detail = reply.detail[:500].encode("utf-8", "replace").decode() or "no answer of a known shape in this row"
         frame = frame.with_columns(
             *hide,
             failure=pl.when(mark).then(pl.lit(kind)).otherwise(None),
@@ -170,12 +179,12 @@ def from_rows(rows: Sequence[Mapping[str, Any]]) -> Observations:
 
 def from_frame(frame: pl.DataFrame) -> Iterator[Observations]:
     """Rows read back, one portion for each variant among them."""
-    for (variant,), part in frame.group_by("variant", maintain_order=True):
+    for variant, part in _by_variant(frame):
         extra = part["extra"]
         texts = part["text"]
         label = part["label"] if texts.null_count() == part.height else part.select(pl.coalesce("label", pl.col("text").str.strip_chars()))["label"]
         yield Observations(
-            variant=int(str(variant)),
+            variant=variant,
             position=part["position"].to_numpy().astype(np.int64),
             repetition=part["repetition"].fill_null(0).to_numpy().astype(np.int64),
             failed=part["failure"].is_not_null().to_numpy(),
@@ -191,6 +200,16 @@ def from_frame(frame: pl.DataFrame) -> Iterator[Observations]:
             scheduled=_floats(part, "scheduled"),
             late=_floats(part, "late"),
         )
+
+
+def _by_variant(frame: pl.DataFrame) -> Iterator[tuple[int, pl.DataFrame]]:
+    """The rows of each variant in turn; a frame of one variant, which most are, is not copied."""
+    variants = frame["variant"].unique(maintain_order=True).to_list()
+    if len(variants) == 1:
+        yield variants[0], frame
+        return
+    for variant in variants:
+        yield variant, frame.filter(pl.col("variant") == variant)
 
 
 def _floats(frame: pl.DataFrame, name: str) -> NDArray[np.float64]:

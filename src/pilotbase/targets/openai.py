@@ -147,6 +147,7 @@ class Kind:
 
     name = "openai"
     options: type = Options
+    decoding = ("params", "tools", "stream")
 
     def __init__(
         self,

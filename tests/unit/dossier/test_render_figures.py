@@ -6,17 +6,31 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pilotbase.dossier.figures import interval, moment, number, percent, share, tidy
 
 
 @pytest.mark.parametrize(
     ("value", "unit", "text"),
     [
-        (None, "", "—"), (0.952, "", "0.952"), (0.95238095, "", "0.9524"), (1.0, "", "1"), (0, "", "0"), (12345, "", "12,345"),
-        (1234567.891, "", "1,234,568"), (1e-9, "", "1e-09"), (-0.0052, "", "-0.0052"), (0.0483, "s", "48.3 ms"), (1.25, "s", "1.25 s"),
-        (0.0, "s", "0 s"), (0.0123, "CNY", "0.0123 CNY"), (51.234, "/s", "51.23/s"), (10**400, "", f"{10**400:,}"), (1e300, "", "1e+300"),
+        (None, "", "—"),
+        (0.952, "", "0.952"),
+        (0.95238095, "", "0.9524"),
+        (1.0, "", "1"),
+        (0, "", "0"),
+        (12345, "", "12,345"),
+        (1234567.891, "", "1,234,568"),
+        (1e-9, "", "1e-09"),
+        (-0.0052, "", "-0.0052"),
+        (0.0483, "s", "48.3 ms"),
+        (1.25, "s", "1.25 s"),
+        (0.0, "s", "0 s"),
+        (0.0123, "CNY", "0.0123 CNY"),
+        (51.234, "/s", "51.23/s"),
+        (10**400, "", f"{10**400:,}"),
+        (1e300, "", "1e+300"),
     ],
-)  # fmt: skip
+)
 def test_a_number_is_written_with_four_significant_digits_and_its_unit(value: float | None, unit: str, text: str) -> None:
     assert number(value, unit) == text
 

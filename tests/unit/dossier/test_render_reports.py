@@ -10,10 +10,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.fakes import records
+
 from pilotbase.dossier import render_html, render_junit, render_markdown
 from pilotbase.dossier.reading import read_candidates
-
-from tests.fakes import records
 
 RENDERERS = {"html": render_html.render, "markdown": render_markdown.render, "junit": render_junit.render}
 CSS = Path(render_html.__file__).parent / "templates" / "report.css"
@@ -120,12 +120,23 @@ def test_hostile_text_in_every_field_stays_text_in_junit() -> None:
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        ("en", ["1 of 3", "Logistic regression (logistic) met all 4 mandatory checks, each at 95 % confidence.",
-                "Threshold on mean radius (threshold-rule) did not meet 2 of 4", "The evidence does not decide whether 对话助手",
-                "it is not judged", "Rank aspirates"]),
-        ("zh", ["3 个中有 1 个", "满足全部 4 个必过检验项", "有 2 个必过检验项未满足", "有 2 个未定", "不作判定", "对穿刺样本排序"]),
+        (
+            "en",
+            [
+                "1 of 3",
+                "Logistic regression (logistic) met all 4 mandatory checks, each at 95 % confidence.",
+                "Threshold on mean radius (threshold-rule) did not meet 2 of 4",
+                "The evidence does not decide whether 对话助手",
+                "it is not judged",
+                "Rank aspirates",
+            ],
+        ),
+        (
+            "zh",
+            ["3 个中有 1 个", "满足全部 4 个必过检验项", "有 2 个必过检验项未满足", "有 2 个未定", "不作判定", "对穿刺样本排序"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_verdict_stands_in_plain_sentences_in_both_languages(language: str, expected: list[str]) -> None:
     told = part(html(records.record()), f"{language}-verdict")
     assert [text for text in expected if text not in told] == []
@@ -277,6 +288,8 @@ def test_markdown_holds_english_and_then_chinese_or_one_of_them() -> None:
     assert both == f"{english.strip()}\n\n---\n\n{chinese}"
     assert "What was not tested" in english
     assert "未测试的内容" in chinese
+    for candidate in read_candidates(records.record(), "en"):
+        assert candidate.sentence.replace("\u00a0", " ") in english
     assert "| Sensitivity | >= 0.95 | ✔ PASS | 0.9858 |" in english
 
 

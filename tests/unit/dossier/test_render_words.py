@@ -5,6 +5,7 @@ import string
 from pathlib import Path
 
 import pytest
+
 from pilotbase.checks.metrics import METRICS
 from pilotbase.domain.evidence import FAILURES
 from pilotbase.dossier import words

@@ -8,7 +8,7 @@ from scipy.stats import binom
 from scipy.stats import t as student_law
 
 from pilotbase.stats.proportion import exact
-from pilotbase.stats.tail import batch_mean, quantile_bounds, share_over
+from pilotbase.stats.tail import batch_mean, choose_batches, quantile_bounds, share_over
 
 
 def test_failures_are_over_every_threshold() -> None:
@@ -74,3 +74,27 @@ def test_an_infinite_quantile_or_bound_is_left_out() -> None:
     assert quantile_bounds(np.array([]), 0.5, 0.95).value is None
     with pytest.raises(ValueError, match="strictly between"):
         quantile_bounds(np.ones(3), 1.0, 0.95)
+
+
+def test_independent_values_are_batches_of_their_own() -> None:
+    assert choose_batches(np.random.default_rng(3).exponential(size=1000)) == 1000
+
+
+def test_dependent_neighbours_make_larger_batches_and_never_fewer_than_the_least() -> None:
+    steps = np.random.default_rng(4).normal(size=1000)
+    walk = np.cumsum(steps)
+    assert choose_batches(walk) == 20
+    smoothed = np.convolve(steps, np.ones(4), "valid")
+    assert 20 <= choose_batches(smoothed) <= 500
+
+
+def test_failures_count_as_the_slowest_when_batches_are_chosen() -> None:
+    values = np.r_[np.full(100, math.inf), np.random.default_rng(5).exponential(size=900)]
+    assert choose_batches(values) < 1000
+
+
+def test_no_slow_arrival_among_many_independent_ones_shows_a_small_share() -> None:
+    values = np.random.default_rng(6).uniform(size=250)
+    found = share_over(values, 2.0, 0.95, choose_batches(values))
+    assert found.high is not None
+    assert found.high == pytest.approx(1 - 0.05 ** (1 / 250), abs=1e-9)

@@ -1,0 +1,139 @@
+"""The command line as a user meets it, in this process: commands in a home, and dossiers forged from sealed ones."""
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from tests.flows.support import Base
+
+from pilotbase.cli.main import run
+from pilotbase.domain.canonical import canonical
+from pilotbase.dossier import statement
+from pilotbase.dossier.files import open_files
+from pilotbase.dsse import build
+from pilotbase.signing import Key
+
+__all__ = ["Said", "forge", "holding", "key_of", "pilotbase", "record_of", "reseal", "rescore", "sealed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as the one document that it must be."""
+        return orjson.loads(self.out)
+
+
+def pilotbase(home: Path, *arguments: object, environment: Mapping[str, str] | None = None) -> Said:
+    """`pilotbase ARGUMENTS` with its state in `home`."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    given = {"PILOTBASE_HOME": str(home), "PILOTBASE_LANG": "en", **(environment or {})}
+    with _variables(given), _streams(out, err):
+        code = run([str(a) for a in arguments])
+    return Said(code=code, out=_text(out), err=_text(err))
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()
+
+
+@contextmanager
+def _variables(given: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(given)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _streams(out: io.TextIOWrapper, err: io.TextIOWrapper) -> Iterator[None]:
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = out, err
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def sealed(base: Base, *flags: str, run_flags: tuple[str, ...] = (), name: str = "dossier") -> Path:
+    """Run the pilot of `base` and seal its dossier beside its home."""
+    done = pilotbase(base.home, "run", base.pilot, "--quiet", *run_flags, environment=base.environment)
+    assert done.code in (0, 1, 3), done.err
+    out = base.home.parent / name
+    made = pilotbase(base.home, "dossier", "last", "--out", out, *flags)
+    assert made.code == 0, made.err
+    return out
+
+
+def key_of(home: Path) -> Key:
+    """The key of a home."""
+    return Key.load_or_create(home)
+
+
+def record_of(dossier: Path) -> dict[str, Any]:
+    """The record of a dossier, a folder or a zip."""
+    with open_files(dossier) as files:
+        found = orjson.loads(files.read(statement.RECORD))
+    assert isinstance(found, dict)
+    return found
+
+
+def forge(dossier: Path, out: Path, key: Key, change: Callable[[dict[str, Any], Path], None]) -> Path:
+    """A copy of a dossier altered by `change` (its record, its folder), every digest made to fit, and sealed with `key`."""
+    shutil.copytree(dossier, out)
+    record = record_of(out)
+    change(record, out)
+    return reseal(out, record, key)
+
+
+def reseal(folder: Path, record: dict[str, Any], key: Key) -> Path:
+    """Make a folder's digests fit what lies in it, and seal it again with `key`."""
+    with open_files(folder) as files:
+        digests = {name: files.digest(name) for name in files.sizes if name not in statement.UNSIGNED}
+    for entry in [*record["scores"].values(), record["cases"], *record["loads"], *record["commitments"].values()]:
+        entry["digest"] = digests[entry["file"]]
+    (folder / statement.RECORD).write_bytes(canonical(record))
+    with open_files(folder) as files:
+        digests[statement.RECORD] = files.digest(statement.RECORD)
+    claimed = statement.predicate(record, digests[statement.RECORD], key.key_id)
+    (folder / statement.ENVELOPE).write_bytes(build(statement.write(digests, claimed), statement.PAYLOAD_TYPE, key).bytes())
+    return folder
+
+
+def rescore(record: Mapping[str, Any], folder: Path, candidate: str, **columns: Any) -> None:
+    """Put other numbers into a candidate's scores: a value for all rows, or an expression, by column."""
+    path = folder / record["scores"][candidate]["file"]
+    changed = pl.read_parquet(path).with_columns(**{n: v if isinstance(v, pl.Expr) else pl.lit(v) for n, v in columns.items()})
+    changed.write_parquet(path)
+
+
+def holding(dossier: Path, *texts: str) -> list[tuple[str, str]]:
+    """(file, text) wherever one of `texts` stands in a dossier: in its bytes, and in every cell of its tables."""
+    found = []
+    with open_files(dossier) as files:
+        for name in files.sizes:
+            data = files.read(name)
+            spelled = data.decode("utf-8", "replace") + name
+            if name.endswith(".parquet"):
+                table = pl.read_parquet(io.BytesIO(data))
+                spelled += "\n".join(str(v) for column in table.get_columns() for v in column.to_list()) + str(table.columns)
+            found += [(name, text) for text in texts if text in spelled]
+    return found
