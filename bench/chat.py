@@ -43,9 +43,10 @@ class Line:
         return self.few.cpu - SMALL * self.marginal / 1000
 
     @property
-    def rate(self) -> float:
-        """Cases a second of wall time once it is under way."""
-        return (self.cases - SMALL) / max(1e-9, self.many.wall - self.few.wall)
+    def rate(self) -> str:
+        """Cases a second of wall time once it is under way; a dash where other work on the machine hid it."""
+        wall = self.many.wall - self.few.wall
+        return f"{(self.cases - SMALL) / wall:,.0f}" if wall > 0 else "-"
 
 
 def run_ours(folder: Path, server: Endpoint, count: int) -> tuple[Measured, int]:
@@ -118,7 +119,7 @@ def show(lines: list[Line]) -> str:
                 f"{line.marginal:.2f}",
                 f"{line.marginal / ours:.1f}",
                 f"{line.fixed:.2f}",
-                f"{line.rate:,.0f}",
+                line.rate,
                 f"{line.many.wall:.1f}",
                 f"{line.many.megabytes:.0f}",
                 "-" if line.bytes is None else f"{line.bytes / line.cases:,.0f}",

@@ -41,7 +41,7 @@ class Endpoint:
     timeout: float = 60.0
     first_byte: float | None = None
     concurrency: int = 32
-    retries: int = 4
+    retries: int = 6
 
 
 class Chat:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pilotbase.ports import Clock, Secrets
-from pilotbase.store.blobs import Blobs
 from pilotbase.store.database import Database
 from pilotbase.store.disk import Disk
 
@@ -29,7 +28,6 @@ class Context:
 
     home: Path
     database: Database
-    blobs: Blobs
     disk: Disk
     clock: Clock
     secrets: Secrets
@@ -60,6 +58,7 @@ def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets) -> I
     disk.make_folder(home)
     database = Database(home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=database, blobs=Blobs(home / "blobs", disk), disk=disk, clock=clock, secrets=secrets)
+        yield Context(home=home, database=database, disk=disk, clock=clock, secrets=secrets)
     finally:
         database.close()
+        shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

@@ -10,10 +10,9 @@ __all__ = ["Settings", "read_settings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`home` holds all state. `language` is `en` or `zh`. `environment` is where secrets are looked up by name, and never shown."""
+    """`home` holds all state. `environment` is where secrets are looked up by name, and never shown."""
 
     home: Path
-    language: str
     environment: Mapping[str, str]
 
     def secret(self, name: str) -> str | None:
@@ -22,11 +21,6 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here) and PILOTBASE_LANG (default from LC_ALL and LANG)."""
+    """Read PILOTBASE_HOME (default `.pilotbase` here)."""
     found = dict(os.environ if environment is None else environment)
-    spoken = found.get("PILOTBASE_LANG") or found.get("LC_ALL") or found.get("LANG") or "en"
-    return Settings(
-        home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(),
-        language="zh" if spoken.lower().startswith("zh") else "en",
-        environment=found,
-    )
+    return Settings(home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(), environment=found)

@@ -1,10 +1,9 @@
 """The pages, their console blocks, and the parts of them that are written from the code.
 
-A line that begins with `$ ` in a `console` block is a command; the lines after it are what it prints. `...` alone on a line stands for any
-lines, inside a line for any text. Rewrite the generated parts with `python tests/docs/pages.py`.
+A line that begins with `$ ` in a `console` block is a command; the lines after it are what it prints. `...` alone on a line
+stands for any lines, inside a line for any text. Rewrite the generated parts with `python tests/docs/pages.py`.
 """
 
-import contextlib
 import functools
 import itertools
 import json
@@ -24,6 +23,11 @@ from pilotbase.checks.transforms import TRANSFORMS
 from pilotbase.cli.commands import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
+PAIRS = (
+    (ROOT / "README.md", ROOT / "README.zh.md"),
+    (ROOT / "docs/guide.md", ROOT / "docs/zh/guide.md"),
+    (ROOT / "docs/verdicts.md", ROOT / "docs/zh/verdicts.md"),
+)
 EXEMPT = ("scripts/demo", "scripts/test")
 WIDTH = 100
 SUBCOMMANDS = ("disclose open", "disclose check", "key show", "key export", "key trust", "key revoke", "pack ls", "pack publish")
@@ -63,7 +67,7 @@ class Step:
 
 
 def steps(page: Path) -> list[Step]:
-    """The commands of a page in order, those of the two scripts apart, and the files that it shows under a first line `# FOLDER/NAME`."""
+    """The commands of a page in order, the two scripts apart, and the files that it shows under a first line `# FOLDER/NAME`."""
     found: list[Step] = []
     for language, body in _BLOCK.findall(page.read_text("utf-8")):
         if language in ("python", "yaml") and (named := _NAMED.match(body)):
@@ -77,45 +81,54 @@ def steps(page: Path) -> list[Step]:
     return found
 
 
+def _environment() -> dict[str, str]:
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PILOTBASE_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return inherited | {"PATH": path, "COLUMNS": str(WIDTH), "PYTHONUTF8": "1"}
+
+
+@functools.cache
+def _process() -> "subprocess.Popen[str]":
+    """The one process that runs pilotbase's commands; it ends with this one, whose end closes its input."""
+    command = [sys.executable, str(Path(__file__).with_name("shell.py"))]
+    return subprocess.Popen(command, env=_environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+
 class Shell:
-    """Runs commands in one folder: pilotbase's in one process that stays, all others by bash. `code` is the last exit code."""
+    """Runs commands in one folder: pilotbase's in the one process that stays, others by bash. `code` is the last exit code."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.code = 0
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("PILOTBASE_")}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.environment = inherited | {"PATH": path, "COLUMNS": str(WIDTH), "PYTHONUTF8": "1"}
-        command = [sys.executable, str(Path(__file__).with_name("shell.py"))]
-        self.process = subprocess.Popen(
-            command, cwd=folder, env=self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
 
     def run(self, command: str) -> str:
         """What a command prints, on either stream."""
         words = _words(command)
         if words is None:
-            line = ["bash", "-c", f"(exit {self.code}); {command}"]
             done = subprocess.run(
-                line, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False
+                ["bash", "-c", f"(exit {self.code}); {command}"],
+                cwd=self.folder,
+                env=_environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=60,
+                check=False,
             )
             self.code = done.returncode
             return done.stdout
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         shown = self.folder / ".printed"
         shown.unlink(missing_ok=True)
-        self.process.stdin.write(json.dumps({**words, "errors": str(shown)}) + "\n")
-        self.code = int(self.process.stdout.readline())
+        process = _process()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({**words, "folder": str(self.folder), "errors": str(shown)}) + "\n")
+        self.code = int(process.stdout.readline())
         return shown.read_text("utf-8")
-
-    def close(self) -> None:
-        """End the process that stays."""
-        self.process.communicate()
 
 
 def _words(command: str) -> dict[str, object] | None:
-    """The variables, arguments and file of output of a plain `[NAME=VALUE] pilotbase ... [> FILE]`; None where a shell is needed."""
+    """The variables, arguments and output file of a plain `[NAME=VALUE] pilotbase ... [> FILE]`; None where a shell is needed."""
     plain, _, file = command.partition(" > ")
     if re.search(r"[$`|<>&;*]", plain + file):
         return None
@@ -129,7 +142,8 @@ def _words(command: str) -> dict[str, object] | None:
 def session(actions: tuple[Action, ...]) -> tuple[str, ...]:
     """What each action prints, done one after the other in one new folder. Pages with the same actions share a session."""
     printed: list[str] = []
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Shell(Path(folder))) as shell:
+    with tempfile.TemporaryDirectory() as folder:
+        shell = Shell(Path(folder))
         for action in actions:
             if action.body is None:
                 printed.append(shell.run(action.command))
@@ -166,8 +180,8 @@ def helps() -> dict[str, str]:
 _METHODS: dict[Kind, tuple[str, str]] = {
     "proportion": ("mixture martingale", "Clopper-Pearson"),
     "mean": ("betting", "betting, tuned to n"),
-    "loss": ("with `bound`: betting", "t with skewness correction; with `bound`: betting, tuned to n"),
-    "root-mean-square": ("—", "root of the bounds of the mean square"),
+    "loss": ("—", "t with skewness correction"),
+    "root-mean-square": ("—", "roots of the bounds of the mean square; with `bound`: betting, tuned to n"),
     "f1": ("—", "Clopper-Pearson through the Jaccard index"),
     "balanced": ("—", "MOVER on Clopper-Pearson limits"),
     "auroc": ("—", "DeLong variance, exact bounds on the effective sample"),
@@ -177,6 +191,8 @@ _METHODS: dict[Kind, tuple[str, str]] = {
     "throughput": ("—", "batch means"),
     "judged": ("—", "Rogan-Gladen, MOVER on Clopper-Pearson limits"),
 }
+_BOUNDED = ("with `bound`: betting", "t with skewness correction; with `bound`: betting, tuned to n")
+_RULES = "[rules](verdicts.md#latency-and-throughput)"
 _WORST: dict[Callable[..., object], str] = {
     labels.wrong: "0",
     labels.one: "1",
@@ -216,15 +232,15 @@ def failed(metric: Metric) -> str:
 
 def metric_table() -> str:
     """The table of metrics, a row each."""
-    lines = ["| metric | name | 中文 | looks | early look | one look | a failed answer scores | needs | source |", "|---|---|---|---|---|---|---|---|---|"]
+    heads = ("metric", "name", "中文", "looks", "early look", "one look", "a failed answer scores", "needs", "source")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in METRICS.values():
-        early, once = _METHODS[row.kind]
-        if row.looks == "once" and row.kind != "loss":
-            early = "—"
+        early, once = _BOUNDED if row.name == "mae" else _METHODS[row.kind]
         needs = ", ".join(_NEEDS[n] for n in _NEEDS if n in row.needs) or "—"
-        source = row.source or "—"
-        lines.append(f"| `{row.name}` | {row.title[0]} | {row.title[1]} | {row.looks} | {early} | {once} | {failed(row)} | {needs} | {source} |")
-    return "\n".join(line.replace("|error|", "error") for line in lines)
+        source = row.source.replace("|", "\\|").replace("VERDICT.md section 6", _RULES) or "—"
+        cells = (f"`{row.name}`", *row.title, row.looks, early, once, failed(row), needs, source)
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def transform_table() -> str:

@@ -1,7 +1,8 @@
-"""A process that runs one pilotbase command after another, so that a page of them does not pay for as many starts.
+"""A process that runs one pilotbase command after another, so that many of them do not pay for as many starts.
 
-Reads lines of JSON, {"variables": {...}, "arguments": [...], "output": FILE, "errors": FILE}, and answers each with the exit code. Both streams go to
-`errors` in the order of writing, as in a terminal, but for standard output where `output` names a file.
+Reads lines of JSON, {"folder": PATH, "variables": {...}, "arguments": [...], "output": FILE, "errors": FILE}, and answers each
+with the exit code. Both streams go to `errors` in the order of writing, as in a terminal, but for standard output where `output`
+names a file.
 """
 
 import json
@@ -31,10 +32,12 @@ def send(stream: int, file: str) -> None:
 
 
 def main() -> None:
+    """Answer until the input ends."""
     back = os.fdopen(os.dup(1), "w")
     started = dict(os.environ)
     for line in sys.stdin:
         asked = json.loads(line)
+        os.chdir(asked["folder"])
         os.environ.clear()
         os.environ.update(started | asked["variables"])
         send(2, asked["errors"])

@@ -6,7 +6,6 @@ import pytest
 from tests.flows.support import Base, accuracy, cases, check_of, verdicts
 
 from pilotbase.domain.evidence import OBSERVATION, Reply
-from pilotbase.errors import UserError
 from pilotbase.pilots.observe import Pricing, reply_row
 from pilotbase.store.columns import Columns
 
@@ -46,10 +45,24 @@ def forks(x):
     time.sleep(60)
 """
 WAYS = {
-    "raises": "raised", "exits": "raised", "kills_itself": "crashed", "hangs": "timeout", "nothing": "shape", "an_object": "shape", "nan": "shape",
-    "nan_score": "shape", "empty": "shape", "nested": "shape", "surrogate": "shape", "surrogate_label": "shape", "surrogate_extra": "shape",
-    "surrogate_key": "shape", "bytes_": "shape", "big": "too-large", "forks": "crashed",
-}  # fmt: skip
+    "raises": "raised",
+    "exits": "raised",
+    "kills_itself": "crashed",
+    "hangs": "timeout",
+    "nothing": "shape",
+    "an_object": "shape",
+    "nan": "shape",
+    "nan_score": "shape",
+    "empty": "shape",
+    "nested": "shape",
+    "surrogate": "shape",
+    "surrogate_label": "shape",
+    "surrogate_extra": "shape",
+    "surrogate_key": "shape",
+    "bytes_": "shape",
+    "big": "too-large",
+    "forks": "crashed",
+}
 CHECKS = [
     accuracy(">= 0.9"),
     {"metric": "sensitivity", "require": ">= 0.9"},
@@ -104,22 +117,21 @@ def test_a_batch_of_the_wrong_length_fails_and_no_answer_is_put_to_another_case(
 )
 def test_a_module_that_does_not_load_ends_with_4_where_nothing_else_can_be_asked(base: Base, broken: str) -> None:
     base.write(models=broken, candidates={"good": {"python": "models:good"}})
-    with pytest.raises(UserError) as error:
-        base.run()
-    assert error.value.code == 4 and "cannot be loaded" in str(error.value)
     told = base.command("run", str(base.pilot))
-    assert told.returncode == 4 and "no candidate could be reached" in told.stderr
+    assert told.returncode == 4 and "no candidate could be reached" in told.stderr and "cannot be loaded" in told.stderr
 
 
 def test_the_others_go_on_where_one_candidate_cannot_be_loaded(base: Base) -> None:
     load = {"metric": "latency.p95", "require": "<= 1 s", "load": {"rate": "100/s", "for": "1s", "warmup": "10ms"}}
     base.write(
         candidates={"broken": {"python": "broken:good"}, "good": base.python("good")},
-        more={"gates": [
-            {"gate": "capability", "checks": [accuracy(">= 0.5"), {"metric": "failures", "require": "= 0"}]},
-            {"gate": "speed", "mandatory": False, "checks": [load]},
-        ]},
-    )  # fmt: skip
+        more={
+            "gates": [
+                {"gate": "capability", "checks": [accuracy(">= 0.5"), {"metric": "failures", "require": "= 0"}]},
+                {"gate": "speed", "mandatory": False, "checks": [load]},
+            ]
+        },
+    )
     (base.folder / "broken.py").write_text("raise RuntimeError('at import')")
     document = base.run()
     assert verdicts(document)["broken"] == "inconclusive"

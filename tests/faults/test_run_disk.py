@@ -1,4 +1,4 @@
-"""A fault at every write, rename and fsync of a whole run; then a healthy one goes on, and nothing is lost, doubled or left out."""
+"""A fault at every write, rename and fsync of a whole run; a healthy one goes on, and nothing is lost, doubled or left out."""
 
 import errno
 import os
@@ -61,7 +61,7 @@ def test_after_a_fault_at_any_boundary_the_run_goes_on_to_the_same_result(
     counted = Faulty()
     unbroken = base.beside("whole").run(disk=counted.disk())
     assert counted.count > 50
-    for at in spread(counted.count, size(4, counted.count), mode):
+    for at in spread(counted.count, size(3, counted.count), mode):
         one = base.beside(f"at-{at}")
         fault = faulty(at, mode)
         try:
@@ -109,7 +109,7 @@ def test_a_disk_that_fills_for_good_is_told_in_a_sentence_and_gone_on_with(base:
     assert len(base.counted()) <= 401
 
 
-@pytest.mark.parametrize("size_limit", [0, 4_000, 20_000, 40_000, 60_000])
+@pytest.mark.parametrize("size_limit", [0, 20_000, 50_000])
 def test_a_file_size_limit_at_any_stage_never_shows_a_traceback(base: Base, size_limit: int) -> None:
     base.write(rows=cases(100))
 
@@ -165,7 +165,7 @@ def test_a_run_does_not_go_on_over_a_tampered_or_missing_segment(base: Base) -> 
         base.run(early_stop=False, disk=fault.disk())
     victim = segments(base)[0]
     kept = victim.read_bytes()
-    for damage in (lambda: victim.write_bytes(kept[:-1]), lambda: victim.unlink()):
+    for damage in (lambda: victim.write_bytes(kept[:-1]), victim.unlink):
         damage()
         with pytest.raises(UserError, match=victim.name):
             base.run(early_stop=False)

@@ -41,7 +41,7 @@ class Said:
 def pilotbase(home: Path, *arguments: object, environment: Mapping[str, str] | None = None) -> Said:
     """`pilotbase ARGUMENTS` with its state in `home`."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
-    given = {"PILOTBASE_HOME": str(home), "PILOTBASE_LANG": "en", **(environment or {})}
+    given = {"PILOTBASE_HOME": str(home), **(environment or {})}
     with _variables(given), _streams(out, err):
         code = run([str(a) for a in arguments])
     return Said(code=code, out=_text(out), err=_text(err))

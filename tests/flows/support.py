@@ -143,15 +143,22 @@ class Base:
         document = {
             "pilot": "small",
             "scenario": {
-                "area": "industry", "field": "tests", "owner": "nobody", "need": "Tell odd from even.", "risk": "medium", "authority": "user-only",
+                "area": "industry",
+                "field": "tests",
+                "owner": "nobody",
+                "need": "Tell odd from even.",
+                "risk": "medium",
+                "authority": "user-only",
                 **(scenario or {}),
             },
             "seed": 7,
-            "data": {"test": {"path": "test.csv", "id": "id", "inputs": ["x"], "target": "label", "positive": "yes", **(data or {})}},
+            "data": {
+                "test": {"path": "test.csv", "id": "id", "inputs": ["x"], "target": "label", "positive": "yes", **(data or {})}
+            },
             "candidates": [{"id": name, **(c if "target" in c else {"target": c})} for name, c in given.items()],
             "gates": [{"gate": "capability", "checks": list(checks) or [accuracy()]}],
             **(more or {}),
-        }  # fmt: skip
+        }
         self.pilot.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2))
         return self
 
@@ -188,7 +195,14 @@ class Base:
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`pilotbase ARGUMENTS` in a process of its own."""
         return subprocess.run(
-            command(*arguments), env=self.variables(), cwd=self.folder, capture_output=True, text=True, timeout=120, **options
+            command(*arguments),
+            env=self.variables(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            **options,
         )
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
@@ -205,7 +219,7 @@ class Base:
 
     def variables(self) -> dict[str, str]:
         """The environment of a process."""
-        return {**os.environ, "PILOTBASE_HOME": str(self.home), "LANG": "C.UTF-8", "PILOTBASE_LANG": "en", **self.environment}
+        return {**os.environ, "PILOTBASE_HOME": str(self.home), "LANG": "C.UTF-8", **self.environment}
 
     def beside(self, name: str) -> "Base":
         """The same pilot in another home."""
@@ -232,7 +246,7 @@ def check_of(document: Mapping[str, Any], check: str, candidate: str | None = No
 
 
 def estimates(document: Mapping[str, Any], *, whole: bool = True) -> dict[Any, Any]:
-    """All that a verdict says, by candidate and check. With early stopping (`whole=False`) what came after a decision may differ."""
+    """All that a verdict says, by candidate and check. With early stopping (`whole=False`) what came after may differ."""
     kept = ["verdict", "value", "low", "high", "n", "planned", "method"]
     kept += ["failed", "not_asked", "literal", "needed", "reasons", "parts"] if whole else []
     return {

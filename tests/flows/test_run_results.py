@@ -1,4 +1,4 @@
-"""Whole runs of every kind of check: the same answers give the same results however they were got, and every case is accounted for."""
+"""Whole runs of every kind of check: equal answers give equal results however they were got, and every case is accounted for."""
 
 import json
 from collections.abc import Iterator
@@ -18,8 +18,11 @@ CHECKS = [
     {"metric": "failure-rate", "require": "<= 0.05"},
 ]
 WAYS: dict[str, dict[str, Any]] = {
-    "single": {"call": "good"}, "workers": {"call": "good", "workers": 3}, "batch": {"call": "batch", "batch": 7}, "frame": {"call": "frame", "frame": 50},
-}  # fmt: skip
+    "single": {"call": "good"},
+    "workers": {"call": "good", "workers": 3},
+    "batch": {"call": "batch", "batch": 7},
+    "frame": {"call": "frame", "frame": 50},
+}
 
 
 @pytest.mark.parametrize("early", [True, False])
@@ -58,10 +61,25 @@ def test_the_recorded_order_is_no_order_of_the_file(base: Base) -> None:
     assert same.counted()[:40] == base.counted()[:40]
 
 
+MOODY = """
+import itertools
+
+turn = itertools.count()
+
+
+def moody(case):
+    return "yes" if case["x"] % 5 or next(turn) % 2 else "no"
+"""
+
+
 def test_stability_asks_again_and_tells_unstable_cases(base: Base) -> None:
-    models = "import itertools\nturn = itertools.count()\ndef moody(case):\n    return 'yes' if case['x'] % 5 or next(turn) % 2 else 'no'\n"
-    base.write(rows=cases(100), candidates={"moody": {"python": "models:moody"}}, models=models,
-               checks=[{"metric": "stability", "require": ">= 0.99", "repeat": 2}])  # fmt: skip
+    models = MOODY
+    base.write(
+        rows=cases(100),
+        candidates={"moody": {"python": "models:moody"}},
+        models=models,
+        checks=[{"metric": "stability", "require": ">= 0.99", "repeat": 2}],
+    )
     document = base.run(early_stop=False)
     found = check_of(document, "capability/stability")
     assert found["value"] == pytest.approx(0.8) and found["verdict"] == "fail" and found["n"] == 100
@@ -77,8 +95,13 @@ def test_a_drop_under_noise_is_paired_by_case(base: Base) -> None:
         for i in range(200)
     ]
     drop = {"transform": "gaussian-noise", "scale": "1 sd"}
-    base.write(rows=rows, candidates={"cut": {"python": "models:cut"}}, models=models, data={"inputs": ["v"]},
-               checks=[accuracy(">= 0.9"), accuracy("<= 0.05", **{"drop-under": drop})])  # fmt: skip
+    base.write(
+        rows=rows,
+        candidates={"cut": {"python": "models:cut"}},
+        models=models,
+        data={"inputs": ["v"]},
+        checks=[accuracy(">= 0.9"), accuracy("<= 0.05", **{"drop-under": drop})],
+    )
     document = base.run(early_stop=False)
     clean = check_of(document, "capability/accuracy")
     found = next(k for k in document["candidates"][0]["gates"][0]["checks"] if k["under"])
@@ -160,9 +183,14 @@ def test_token_prices_are_counted_from_usage(base: Base) -> None:
 
 def test_a_load_is_accounted_for_whatever_the_machine_does(base: Base) -> None:
     load = {"rate": "100/s", "for": "1s", "warmup": "200ms", "arrivals": "uniform"}
-    base.write(rows=cases(30), checks=[
-        {"metric": "latency.p95", "require": "<= 10 s", "load": load}, {"metric": "throughput", "require": ">= 1/s", "load": load}, accuracy(">= 0.5"),
-    ])  # fmt: skip
+    base.write(
+        rows=cases(30),
+        checks=[
+            {"metric": "latency.p95", "require": "<= 10 s", "load": load},
+            {"metric": "throughput", "require": ">= 1/s", "load": load},
+            accuracy(">= 0.5"),
+        ],
+    )
     document = base.run()
     found = check_of(document, "capability/latency.p95")
     assert found["planned"] == found["n"] == 100 and found["failed"] == 0 and found["value"] > 0
@@ -175,9 +203,15 @@ def test_a_load_is_accounted_for_whatever_the_machine_does(base: Base) -> None:
 def test_failures_under_load_count_as_infinite(base: Base) -> None:
     load = {"rate": "100/s", "for": "1s", "warmup": "10ms", "arrivals": "uniform"}
     models = "def bad(case):\n    raise ValueError('no')\n"
-    base.write(rows=cases(30), candidates={"bad": {"python": "models:bad"}}, models=models, checks=[
-        {"metric": "latency.p95", "require": "<= 10 s", "load": load}, {"metric": "throughput", "require": ">= 1/s", "load": load},
-    ])  # fmt: skip
+    base.write(
+        rows=cases(30),
+        candidates={"bad": {"python": "models:bad"}},
+        models=models,
+        checks=[
+            {"metric": "latency.p95", "require": "<= 10 s", "load": load},
+            {"metric": "throughput", "require": ">= 1/s", "load": load},
+        ],
+    )
     document = base.run()
     for check in ("latency.p95", "throughput"):
         assert check_of(document, f"capability/{check}")["failed"] == 100
@@ -200,7 +234,12 @@ def judging(wrong: int) -> Behaviour:
     return behave
 
 
-SAYS = "def says(case):\n    if case['x'] == 7: raise ValueError('no')\n    return f\"{case['x']} is {'odd' if case['x'] % 4 else 'even'}\"\n"
+SAYS = """
+def says(case):
+    if case["x"] == 7:
+        raise ValueError("no")
+    return f"{case['x']} is {'odd' if case['x'] % 4 else 'even'}"
+"""
 
 
 def judged(base: Base, url: str, labels: bool, count: int = 120) -> Base:
@@ -272,18 +311,26 @@ def test_a_judged_run_that_is_cut_repeats_no_call_and_ends_the_same(base: Base) 
 
 
 TEXTS = [
-    ("t1", "首都是哪里？", "北京", "答案是：北京。"), ("t2", "繁体怎么写？", "计算机", "計算機"), ("t3", "全角数字？", "123", "１２３"),
-    ("t4", "选哪个？", "乙", "乙"), ("t5", "错了吗？", "对", "错"),
-]  # fmt: skip
+    ("t1", "首都是哪里？", "北京", "答案是：北京。"),
+    ("t2", "繁体怎么写？", "计算机", "計算機"),
+    ("t3", "全角数字？", "123", "１２３"),
+    ("t4", "选哪个？", "乙", "乙"),
+    ("t5", "错了吗？", "对", "错"),
+]
 
 
 def test_chinese_texts_are_read_by_every_text_metric(base: Base) -> None:
     said = {question: answer for _, question, _, answer in TEXTS}
     models = f"SAID = {said!r}\ndef says(case):\n    return SAID[case['question']]\n"
     rows = [{"id": i, "question": q, "label": truth} for i, q, truth, _ in TEXTS]
-    base.write(rows=rows, candidates={"says": {"python": "models:says"}}, models=models, data={"inputs": ["question"], "positive": None},
-               checks=[{"metric": m, "require": ">= 0.1"} for m in ("exact", "normalised", "contains")]
-               + [{"metric": "regex", "require": ">= 0.1", "pattern": "[北京乙]+"}])  # fmt: skip
+    base.write(
+        rows=rows,
+        candidates={"says": {"python": "models:says"}},
+        models=models,
+        data={"inputs": ["question"], "positive": None},
+        checks=[{"metric": m, "require": ">= 0.1"} for m in ("exact", "normalised", "contains")]
+        + [{"metric": "regex", "require": ">= 0.1", "pattern": "[北京乙]+"}],
+    )
     document = base.run(early_stop=False)
     values = {m: check_of(document, f"capability/{m}")["value"] for m in ("exact", "normalised", "contains", "regex")}
     assert values["exact"] == pytest.approx(1 / 5) and values["normalised"] == pytest.approx(3 / 5)
@@ -330,11 +377,20 @@ def test_held_out_rows_are_shown_nowhere(base: Base, way: str) -> None:
         "raises": "raise ValueError(case['name'])",
     }[way]
     models = f"def leaks(case):\n    if case['x'] % 3 == 0: {body}\n    return 'no'\n"
-    base.write(rows=rows, candidates={"leaks": {"python": "models:leaks"}}, models=models, data={"inputs": ["x", "name"], "custody": "held-out"},
-               checks=[accuracy(">= 0.9"), {"metric": "failures", "require": "= 0"}])  # fmt: skip
+    base.write(
+        rows=rows,
+        candidates={"leaks": {"python": "models:leaks"}},
+        models=models,
+        data={"inputs": ["x", "name"], "custody": "held-out"},
+        checks=[accuracy(">= 0.9"), {"metric": "failures", "require": "= 0"}],
+    )
     printed = []
-    for arguments in (("run", str(base.pilot), "--no-early-stop", "--json"), ("show", "small-1"), ("show", "small-1", "--json"),
-                      ("dossier", "small-1", "--out", str(base.home.parent / "dossier"))):  # fmt: skip
+    for arguments in (
+        ("run", str(base.pilot), "--no-early-stop", "--json"),
+        ("show", "small-1"),
+        ("show", "small-1", "--json"),
+        ("dossier", "small-1", "--out", str(base.home.parent / "dossier")),
+    ):
         told = base.command(*arguments)
         assert told.returncode in (0, 1) and "Traceback" not in told.stderr, told.stderr
         printed.append(told.stdout + told.stderr)

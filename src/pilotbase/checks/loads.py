@@ -123,7 +123,7 @@ def _quantile(plan: PlannedCheck, seconds: Values) -> Estimate:
     if n < BATCHES or np.isnan(seconds).any():
         return undefined(n, method, plan.confidence)
 
-    # Where none is over, the bound rests on the number of batches alone, and 20 of them could never show less than 13.9 % at 0.95:
+    # Where no value is over, the bound rests on the number of batches alone: 20 could never show less than 13.9 % at 0.95,
     # so there are as many as are nearly independent.
     batches = tail.choose_batches(seconds, BATCHES)
 

@@ -14,7 +14,9 @@ from pilotbase.pilots.records import find_run
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, a pilot's name for its newest run, or `last`")
-    parser.add_argument("--confidence", type=float, metavar="C", help="another confidence than the pilot's; makes the result exploratory")
+    parser.add_argument(
+        "--confidence", type=float, metavar="C", help="another confidence than the pilot's; makes the result exploratory"
+    )
     parser.add_argument("--json", action="store_true", help="the result as one JSON document on stdout")
 
 

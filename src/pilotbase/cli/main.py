@@ -68,6 +68,10 @@ def _run(arguments: Sequence[str]) -> int:
         raise UserError(f"`{name}` is no command", hint=f"did you mean `{near}`?" if near else "see: pilotbase --help")
     module, told = COMMANDS[name]
     noun = importlib.import_module(module)
-    own = Parser(prog=f"pilotbase {name}", description=told[0].upper() + told[1:] + ".", formatter_class=argparse.RawDescriptionHelpFormatter)
+    own = Parser(
+        prog=f"pilotbase {name}",
+        description=told[0].upper() + told[1:] + ".",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     noun.arguments(own)
     return int(noun.main(own.parse_args(list(arguments[split + 1 :]))))

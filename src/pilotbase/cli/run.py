@@ -21,12 +21,18 @@ EXITS = "exit codes: 0 pass, 3 inconclusive, 1 fail, 2 wrong input, 4 no candida
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXITS
     parser.add_argument("pilot", type=Path, metavar="PILOT", help="a pilot.yaml, or the folder that holds it")
-    parser.add_argument("--only", action="append", default=[], metavar="ID", help="only this candidate (repeatable); makes the run partial")
-    parser.add_argument("--limit", type=int, metavar="N", help="only the first N cases of the recorded order; makes the run partial")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="ID", help="only this candidate (repeatable); makes the run partial"
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="only the first N cases of the recorded order; makes the run partial"
+    )
     parser.add_argument("--executor", default="local", metavar="NAME", help="where work runs (default: local)")
     parser.add_argument("--resume", metavar="RUN", help="go on with this unfinished run (the newest is gone on with by itself)")
     parser.add_argument("--fresh", action="store_true", help="start a new run even where one is unfinished")
-    parser.add_argument("--no-early-stop", action="store_true", help="ask every case and look once, by exact fixed-sample methods")
+    parser.add_argument(
+        "--no-early-stop", action="store_true", help="ask every case and look once, by exact fixed-sample methods"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout, and nothing else there")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 

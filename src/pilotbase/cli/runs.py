@@ -22,7 +22,15 @@ def main(given: argparse.Namespace) -> int:
         records = list_runs(context.database)
     if given.json:
         rows = [
-            {"run": r.run, "pilot": r.pilot, "state": r.state, "verdict": r.verdict, "created": r.created, "round": r.round, "data": r.data_digest}
+            {
+                "run": r.run,
+                "pilot": r.pilot,
+                "state": r.state,
+                "verdict": r.verdict,
+                "created": r.created,
+                "round": r.round,
+                "data": r.data_digest,
+            }
             for r in records
         ]
         sys.stdout.buffer.write(orjson.dumps(rows, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
@@ -37,6 +45,8 @@ def main(given: argparse.Namespace) -> int:
         names = ", ".join(c["id"] for c in r.options["candidates"])
         data = f"{r.options['data']['name']} ({r.data_digest[7:15]})"
         verdict = told(r.verdict) if r.verdict else "—"
-        table.add_row(escape(r.run), verdict, r.state, r.created[:19].replace("T", " "), str(r.round), escape(names), escape(data))
+        table.add_row(
+            escape(r.run), verdict, r.state, r.created[:19].replace("T", " "), str(r.round), escape(names), escape(data)
+        )
     Console().print(table)
     return 0

@@ -17,15 +17,21 @@ from pilotbase.pilots.records import find_run
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="a run's id, a pilot's name for its newest run, or `last`")
     parser.add_argument("--json", action="store_true", help="the result as one JSON document on stdout")
-    parser.add_argument("--case", metavar="ID", help="all that is recorded of one case, call by call, with the keys that identify it (JSON)")
-    parser.add_argument("--failures", type=int, default=5, metavar="N", help="examples to show for each kind of failure (default 5)")
+    parser.add_argument(
+        "--case", metavar="ID", help="all that is recorded of one case, call by call, with the keys that identify it (JSON)"
+    )
+    parser.add_argument(
+        "--failures", type=int, default=5, metavar="N", help="examples to show for each kind of failure (default 5)"
+    )
 
 
 def main(given: argparse.Namespace) -> int:
     with opened() as context:
         record = find_run(context.database, given.run)
         if given.case is not None:
-            sys.stdout.buffer.write(orjson.dumps(case_of(context, record, given.case), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+            sys.stdout.buffer.write(
+                orjson.dumps(case_of(context, record, given.case), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            )
             return 0
         if given.json:
             shown = record.result or {"run": record.run, "state": record.state}

@@ -49,7 +49,16 @@ def print_result(console: Console, document: Mapping[str, Any]) -> None:
 def _candidate(console: Console, candidate: Mapping[str, Any]) -> None:
     notes: list[str] = []
     table = Table(box=None, pad_edge=False, title=None, header_style="dim")
-    for name, side in (("gate", "left"), ("check", "left"), ("require", "left"), ("value", "right"), ("low", "right"), ("high", "right"), ("n", "right"), ("", "left")):
+    for name, side in (
+        ("gate", "left"),
+        ("check", "left"),
+        ("require", "left"),
+        ("value", "right"),
+        ("low", "right"),
+        ("high", "right"),
+        ("n", "right"),
+        ("", "left"),
+    ):
         table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for gate in candidate["gates"]:
         for i, check in enumerate(gate["checks"]):

@@ -39,7 +39,9 @@ def _lists(stated: Any, derived: Any, place: str) -> Iterator[tuple[str, str]]:
     left, right = _named(stated), _named(derived)
     if left is not None and right is not None:
         for name in [*right, *(name for name in left if name not in right)]:
-            inner = f"{place}/{name}" if place else name
+            gate = place.rpartition("/")[2]
+            own = name.removeprefix(f"{gate}/") if gate else name  # a check without an id of its own is called after its gate
+            inner = f"{place}/{own}" if place else own
             if name not in left:
                 yield inner, "missing from the dossier's result, though its plan and scores give it"
             elif name not in right:

@@ -211,17 +211,20 @@ def _criteria_findings(record: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(document, Mapping):
         yield Finding(file=statement.RECORD, record="criteria", message="the criteria that are shown are none")
         return
-    run, data = (record.get(part) if isinstance(record.get(part), Mapping) else {} for part in ("run", "data"))
-    options = run.get("options") if isinstance(run.get("options"), Mapping) else {}
+    data = _mapping(record.get("data"))
     shown = {
         "pilot": record.get("pilot"),
         "packs": record.get("packs"),
-        "early_stop": options.get("early_stop"),
+        "early_stop": _mapping(_mapping(record.get("run")).get("options")).get("early_stop"),
         "data": {part: data.get(part) for part in ("digest", "order", "count")},
     }
     for part, value in shown.items():
         if part in document and document[part] != value:
             yield Finding(file=statement.RECORD, record=part, message=f"the {part} shown here is not the one in the criteria that were recorded")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _sealed_reader(files: Files, stated: statement.Statement) -> Callable[[str], bytes]:
@@ -248,6 +251,8 @@ def _commitment_findings(record: Mapping[str, Any], read_file: Callable[[str], b
         except UserError as error:
             yield Finding(file=file, message=error.message)
             continue
+        if count != _mapping(record["data"]).get("count", count):
+            yield Finding(file=file, record=candidate, message="it has not one commitment for each case of the data")
         if len(leaves) != count or merkle.root(leaves).hex() != root:
             yield Finding(file=file, record=candidate, message="the commitments do not give the root that was sealed")
 

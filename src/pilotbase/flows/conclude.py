@@ -14,6 +14,7 @@ from pilotbase.domain.verdict import CandidateResult, Family, RunResult, roll_up
 from pilotbase.errors import UserError
 from pilotbase.flows.evidence import calibrations, cases_path, feed, make_boards, read_cases, read_log
 from pilotbase.flows.prepare import plan
+from pilotbase.pilots.observe import OBSERVED
 from pilotbase.pilots.records import RunRecord
 from pilotbase.spec.parts import parse
 
@@ -89,7 +90,7 @@ def boards_of(
     labels = {i: kept[v.judge.labels] for i, v in enumerate(variants) if v.judge is not None and v.judge.labels is not None}
     accounts: dict[str, Account] = {}
     for name, board in boards.items():
-        feed(board, read_log(context, record.run, name))
+        feed(board, read_log(context, record.run, name, OBSERVED))
         found = calibrations(read_log(context, record.run, name), variants, labels) if labels else {}
         accounts[name] = account_of(record.options["account"][name], found)
     return boards, accounts
@@ -132,6 +133,9 @@ def result_of(
             accounts=accounts,
             examples=quote and pilot.data.test.custody == "open",
         )
+        if family.corrected and family.round > 1 and told.verdict == "inconclusive":
+            spent = f"round {family.round} on this data leaves alpha {family.alpha:.3g} for each check: bring fresh cases"
+            told = replace(told, reasons=(*told.reasons, spent))
         if facts.partial:
             told = withhold(told, f"the run is partial ({facts.partial}), and a partial run cannot pass")
         candidates.append(withhold(told, f"exploratory: {because[0]}") if because and candidate.role == "candidate" else told)

@@ -14,6 +14,7 @@ from pilotbase.checks.plan import PlannedCheck
 from pilotbase.checks.rows import CaseColumns
 from pilotbase.checks.transforms import TRANSFORMS
 from pilotbase.context import Context
+from pilotbase.data.files import Ids
 from pilotbase.domain.evidence import OBSERVATION
 from pilotbase.domain.pilot import Pilot
 from pilotbase.domain.variant import Variant
@@ -54,8 +55,10 @@ def read_log(context: Context, run: str, candidate: str, columns: Sequence[str] 
 
 
 def write_cases(context: Context, run: str, columns: CaseColumns) -> None:
-    """Keep what the verdict needs of the cases (ids, truth, groups, clusters; no inputs), so that it can be concluded again without the data."""
-    frame: dict[str, Any] = {"id": pl.Series(list(columns.ids), dtype=pl.String)}
+    """Keep what the verdict needs of the cases (ids, truth, groups, clusters; no inputs), to conclude again without the data."""
+    frame: dict[str, Any] = {
+        "id": columns.ids.series() if isinstance(columns.ids, Ids) else pl.Series(list(columns.ids), dtype=pl.String)
+    }
     if columns.truth is not None:
         frame["truth"] = _spelled(columns.truth)
     if columns.numbers is not None:
@@ -102,7 +105,7 @@ def read_cases(path: Path, positive: str | None) -> CaseColumns:
 def columns_of(frame: pl.DataFrame, positive: str | None) -> CaseColumns:
     """Case columns from a frame of id (or position), truth, number, g:* and cluster."""
     truth = _coded(frame["truth"]) if "truth" in frame.columns else None
-    ids = frame["id"].to_list() if "id" in frame.columns else [str(p) for p in range(frame.height)]
+    ids = Ids(frame["id"]) if "id" in frame.columns else Ids(pl.arange(0, frame.height, eager=True))
     return CaseColumns(
         count=frame.height,
         ids=ids,

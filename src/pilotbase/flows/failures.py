@@ -24,9 +24,8 @@ _FIGURES = re.compile(r"\d+(\.\d+)?")
 def failures_of(context: Context, record: RunRecord, examples: int, *, quote: bool = True) -> dict[str, list[dict[str, Any]]]:
     """For each candidate its kinds of failure, most frequent first.
 
-    A kind is a failure (`raised: ValueError ...` by its first words), or for labels of few classes `wrong: A for B`. Examples hold the inputs
-    only where custody is open and the data is still where it was; held-out data shows counts alone. Without `quote` so does open data:
-    no example, and no word of an answer or of an error, which may repeat the input.
+    A kind is a failure (`raised: ValueError ...` by its first words), or for labels of few classes `wrong: A for B`. Examples
+    hold the inputs only where custody is open and the data is still where it was; held-out data shows counts alone.
     """
     pilot = pilot_of(record.options["document"])
     columns = read_cases(cases_path(context, record.run), canonical_label(pilot.data.test.positive))
@@ -70,7 +69,7 @@ def _failed(failure: str, detail: str | None) -> str:
 
 
 def _wrong(said: str | None, truth: str | None, names: frozenset[str], free: bool, open_: bool) -> str | None:
-    """`wrong: A for B`, or None. Free text is wrong here only where it is another class; metrics of texts read it in their own ways.
+    """`wrong: A for B`, or None. Free text is wrong here only where it is another class: metrics of texts read it in own ways.
 
     What is no class may be a row read aloud, which held-out data never shows.
     """

@@ -22,7 +22,19 @@ from pilotbase.judges.labels import Label, read_labels
 from pilotbase.ports import Fingerprint, Prompting, TargetContext
 from pilotbase.spec.load import Loaded, load
 
-__all__ = ["METHODS", "Elsewhere", "Prepared", "case_columns", "criteria_document", "label_files", "load_pilot", "plan", "prepare", "scenario_key", "usable_labels"]
+__all__ = [
+    "METHODS",
+    "Elsewhere",
+    "Prepared",
+    "case_columns",
+    "criteria_document",
+    "label_files",
+    "load_pilot",
+    "plan",
+    "prepare",
+    "scenario_key",
+    "usable_labels",
+]
 
 # Named in the criteria: a change to any estimator, bound or look schedule raises it.
 METHODS = "pilotbase.methods/1"
@@ -30,7 +42,7 @@ METHODS = "pilotbase.methods/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """Where a rerun finds what the declaration names: another file of the same data, other folders or targets of candidates, labels files."""
+    """Where a rerun finds what the declaration names: another file of the same data, folders, targets, labels files."""
 
     data: Path | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
@@ -40,7 +52,7 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A pilot with its data open and its candidates identified. Nothing has been called. `labels` are the rows of each labels file."""
+    """A pilot with its data open and its candidates identified; nothing has been called. `labels`: rows by labels file."""
 
     loaded: Loaded
     cases: FileCases
@@ -146,7 +158,9 @@ def criteria_document(loaded: Loaded, cases: FileCases, labels: Mapping[str, Pat
 
 def label_files(pilot: Pilot) -> list[str]:
     """The labels files that checks name, each once."""
-    return sorted({c.judge.labels for g in pilot.open_gates for c in g.checks if c.judge is not None and c.judge.labels is not None})
+    return sorted(
+        {c.judge.labels for g in pilot.open_gates for c in g.checks if c.judge is not None and c.judge.labels is not None}
+    )
 
 
 def usable_labels(path: Path) -> list[Label]:

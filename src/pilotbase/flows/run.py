@@ -39,7 +39,7 @@ __all__ = ["RunOptions", "run_pilot"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How to run: `only` and `limit` make a run partial, `resume` names a run to go on with, `fresh` starts a new one in any case."""
+    """How to run: `only` and `limit` make a run partial; `resume` names one to go on with; `fresh` begins a new one."""
 
     only: tuple[str, ...] = ()
     limit: int | None = None
@@ -165,7 +165,7 @@ def _resume(context: Context, prepared: Prepared, options: RunOptions, progress:
     if changed:
         raise UserError(
             f"run {found.run} is unfinished, and since it began these changed: {'; '.join(changed)}",
-            hint="undo the change to go on with it, or start over with --fresh (the unfinished run is kept, and its round is spent)",
+            hint="undo the change to go on with it, or start over with --fresh (the unfinished run is kept, its round is spent)",
         )
     progress.note(f"going on with the unfinished run {found.run}")
     return found

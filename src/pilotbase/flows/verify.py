@@ -74,6 +74,8 @@ def dossier_boards(record: Mapping[str, Any], read_file: ReadFile) -> tuple[dict
     """Boards filled with the dossier's scores, and the accounts that it states."""
     pilot = pilot_of(record["pilot"])
     columns = _cases(record, read_file, canonical_label(pilot.data.test.positive))
+    if columns.count != record["data"]["count"]:
+        raise ValueError(f"{columns.count} cases, where the data has {record['data']['count']}")
     _, planned, variants = plan(pilot, record["run"]["round"], early_stop=record["run"]["options"]["early_stop"])
     boards = make_boards(pilot, planned, variants, columns)
     accounts: dict[str, Account] = {}

@@ -79,7 +79,7 @@ class Asker:
                 self.finished[index] = np.zeros((cases.count, variant.repetitions), dtype=bool)
 
     def take_in(self, frame: pl.DataFrame) -> None:
-        """Rows that an earlier, cut attempt recorded. Judgements of labelled answers are not the candidate's, and must be left out."""
+        """Rows that a cut attempt recorded, less judgements of labelled answers, which are not the candidate's."""
         for seen in from_frame(frame):
             self.board.add(seen)
             if seen.variant in self.finished:

@@ -31,7 +31,7 @@ class Bench:
 
 
 async def judge_answers(bench: Bench, answers: Mapping[int, str | None], cases: Cases, board: Scoreboard) -> None:
-    """Judge each answer once. `answers` maps positions to texts; None is a failed case: no judge is asked, and it counts as no."""
+    """Judge each answer once. `answers` maps positions to texts; None is a failed case: no judge is asked, it counts as no."""
     positions = sorted(answers)
     pending: list[dict[str, Any]] = []
     done = 0

@@ -14,9 +14,13 @@ from pilotbase.domain.pilot import Price
 from pilotbase.domain.quantity import NANO
 from pilotbase.ports import FrameReply, Observations
 
-__all__ = ["Pricing", "frame_columns", "from_frame", "from_rows", "reply_row"]
+__all__ = ["OBSERVED", "Pricing", "frame_columns", "from_frame", "from_rows", "reply_row"]
 
-TEXT_LIMIT = 4 * 2**20
+# What scoring reads back of a row (see `domain.evidence.OBSERVATION`).
+OBSERVED = (
+    "variant", "position", "repetition", "failure", "label", "score", "text", "extra",
+    "cost", "tokens_in", "tokens_out", "seconds", "ttft", "scheduled", "late",
+)  # fmt: skip
 
 
 class Pricing:

@@ -83,7 +83,8 @@ def create_run(
             number += 1
         run = f"{pilot}-{number}"
         database.execute(
-            "INSERT INTO runs (run, pilot, state, created, updated, spec_digest, criteria_digest, data_digest, scenario, round, options)"
+            "INSERT INTO runs"
+            " (run, pilot, state, created, updated, spec_digest, criteria_digest, data_digest, scenario, round, options)"
             " VALUES (?, ?, 'asking', ?, ?, ?, ?, ?, ?, ?, ?)",
             (run, pilot, now, now, spec_digest, criteria_digest, data_digest, scenario, round_, orjson.dumps(options).decode()),
         )

@@ -11,6 +11,8 @@ from pilotbase.stats.mean import hall, skewness_of, variance_degrees
 from pilotbase.stats.proportion import effective, exact
 from pilotbase.stats.special import t_ppf
 
+_ROUNDING = 1e-12  # of a unit's own size
+
 
 def f1(tp: float, fp: float, fn: float, confidence: float) -> Estimate:
     """F1 = 2 tp / (2 tp + fp + fn) with exact bounds, through the Jaccard index.
@@ -84,6 +86,8 @@ def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: floa
         share = exact(int(tops.sum()), count, confidence)
         return Estimate(value=value, low=share.low, high=share.high, n=a.size, method="exact", confidence=confidence)
     residuals = (tops - value * bottoms) / (1.0 - bottoms / total)
+    # What rounding leaves of equal ratios is no spread: exact bounds on a sample of 1e30 cases would be asked for.
+    residuals = np.where(np.abs(residuals) <= _ROUNDING * np.abs(value * bottoms), 0.0, residuals)
     variance = count / (count - 1) * float(np.sum(residuals**2)) / total**2
     degrees = variance_degrees(residuals)
     quantile = t_ppf(confidence, degrees) / math.sqrt(count)

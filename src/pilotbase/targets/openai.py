@@ -51,7 +51,7 @@ class Options:
     timeout: str = "60s"
     first_byte_timeout: str | None = None
     concurrency: int = 32
-    retries: int = 4
+    retries: int = 6
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def problems(self) -> Iterator[Problem]:

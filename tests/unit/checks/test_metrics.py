@@ -155,7 +155,8 @@ def test_a_failure_counts_against_whichever_side_the_check_takes(metric: str) ->
 @pytest.mark.parametrize(
     ("answer", "read"),
     [
-        ("B", "B"), ("(B)", "B"), ("答案：B。", "B"), ("The answer is B", "B"), ("B is a good answer", "B"), ("b", "B"), ("Ｂ", "B"),
+        ("B", "B"), ("(B)", "B"), ("答案：B。", "B"), ("The answer is B", "B"), ("B is a good answer", "B"),
+        ("b", "B"), ("Ｂ", "B"),
         ("选择B", "B"), ("A or maybe C", "C"), ("it is d", "D"),
         ("BAD", None), ("", None), ("E", None), ("the answer: c.", "C"),
     ],
