@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 
 __all__ = ["LONGEST_PAUSE", "Slots", "backoff", "read_retry_after"]
 
-START = 16
+START = 32
 DECREASE = 0.7
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 30.0

@@ -21,7 +21,7 @@ from pilotbase.dossier.files import open_files
 from pilotbase.dsse import build
 from pilotbase.signing import Key
 
-__all__ = ["Said", "forge", "holding", "key_of", "pilotbase", "record_of", "reseal", "rescore", "sealed"]
+__all__ = ["Said", "forge", "holding", "key_of", "pilotbase", "record_of", "rescore", "reseal", "sealed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,14 @@ from tests.flows.support import Base, cases
 def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
     folder = tmp_path_factory.mktemp("disclose")
     found = Base(folder=folder / "pilot", home=folder / "home")
-    return found.write(rows=cases(50), data={"custody": "held-out"}, candidates={"good": found.python("good"), "coin": found.python("coin")})
+    return found.write(
+        rows=cases(50), data={"custody": "held-out"}, candidates={"good": found.python("good"), "coin": found.python("coin")}
+    )
 
 
 @pytest.fixture(scope="module")
 def dossier(base: Base) -> Path:
-    return sealed(base)
+    return sealed(base, run_flags=("--no-early-stop",))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def _proof(o: dict[str, Any]) -> None:
 
 
 def _answer(o: dict[str, Any]) -> None:
-    o["answer"] = {"label": "no" if o["answer"]["label"] == "yes" else "yes"}
+    o["answer"] = {"text": "no" if o["answer"]["text"] == "yes" else "yes"}
 
 
 ALTERED: dict[str, Callable[[dict[str, Any]], object]] = {

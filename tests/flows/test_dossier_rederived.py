@@ -8,7 +8,7 @@ from tests.fakes.chat_server import answers
 from tests.flows.stories import Said, holding, pilotbase, record_of, sealed
 from tests.flows.support import Base, cases, serving
 
-MODELS = '''
+MODELS = """
 def scored(case):
     x = case["x"]
     right = (x % 2 == 1) != (x % 10 == 3)
@@ -33,10 +33,13 @@ def raising(case):
 
 def other(case):
     return "perhaps"
-'''
+"""
 
 LABELS: list[dict[str, Any]] = [
-    *({"metric": m, "require": ">= 0.6"} for m in ("accuracy", "sensitivity", "specificity", "precision", "balanced-accuracy", "f1", "auroc")),
+    *(
+        {"metric": m, "require": ">= 0.6"}
+        for m in ("accuracy", "sensitivity", "specificity", "precision", "balanced-accuracy", "f1", "auroc")
+    ),
     {"metric": "brier", "require": "<= 0.4"},
     {"metric": "failures", "require": "= 0"},
     {"metric": "labels", "require": "in [yes, no]"},
@@ -114,7 +117,9 @@ def test_texts_are_derived_again(base: Base) -> None:
     found = [{"id": f"q{i}", "q": f"word{i} 词{i}", "label": f"WORD{i}"} for i in range(80)]
     checks = [{"metric": m, "require": ">= 0.5"} for m in ("exact", "normalised", "contains")]
     checks.append({"metric": "regex", "pattern": "answer", "require": ">= 0.5"})
-    base.write(rows=found, candidates={"t": python("text")}, checks=checks, models=MODELS, data={"positive": None, "inputs": ["q"]})
+    base.write(
+        rows=found, candidates={"t": python("text")}, checks=checks, models=MODELS, data={"positive": None, "inputs": ["q"]}
+    )
     said, record = verified(base)
     assert said.code == 0, said.out
     assert record["result"]["verdict"] == "fail"
@@ -125,7 +130,9 @@ def test_a_candidate_that_always_fails_is_derived_again(base: Base) -> None:
     said, record = verified(base)
     assert said.code == 0, said.out
     assert record["result"]["verdict"] == "fail"
-    assert record["failures"]["gone"] == [{"category": "raised", "count": record["account"]["gone"]["answered"]["0"], "examples": []}]
+    assert record["failures"]["gone"] == [
+        {"category": "raised", "count": record["account"]["gone"]["answered"]["0"], "examples": []}
+    ]
 
 
 def test_a_candidate_out_of_reach_beside_one_that_answers_is_derived_again(base: Base) -> None:
@@ -153,7 +160,10 @@ def test_rounds_that_share_their_alpha_are_derived_again(base: Base) -> None:
 
 def test_a_load_is_derived_again(base: Base) -> None:
     load = {"rate": "100/s", "for": "1s", "warmup": "200ms"}
-    checks = [{"metric": "latency.p95", "require": "<= 5 s", "load": load}, {"metric": "throughput", "require": ">= 1 /s", "load": load}]
+    checks = [
+        {"metric": "latency.p95", "require": "<= 5 s", "load": load},
+        {"metric": "throughput", "require": ">= 1 /s", "load": load},
+    ]
     base.write(rows=rows(60), candidates={"p": python("plain")}, checks=checks, models=MODELS)
     said, record = verified(base)
     assert said.code == 0, said.out
@@ -163,13 +173,18 @@ def test_a_load_is_derived_again(base: Base) -> None:
 def test_a_judge_with_labels_is_derived_again_and_its_dossier_can_be_rerun(base: Base) -> None:
     found = [{"id": f"q{i}", "q": f"word{i}"} for i in range(60)]
     base.folder.mkdir(parents=True)
-    (base.folder / "labels.csv").write_text("id,answer,label\n" + "".join(f"l{i},answer {i},{'yes' if i % 2 else 'no'}\n" for i in range(60)))
+    (base.folder / "labels.csv").write_text(
+        "id,answer,label\n" + "".join(f"l{i},answer {i},{'yes' if i % 2 else 'no'}\n" for i in range(60))
+    )
     with serving(answers("yes")) as judge:
         spec = {"url": judge.url, "model": "j", "rubric": "Is it right?", "labels": "labels.csv", "version": "1"}
         base.write(
-            rows=found, candidates={"t": python("text")}, checks=[{"metric": "rubric", "judge": spec, "require": ">= 0.5"}], models=MODELS,
+            rows=found,
+            candidates={"t": python("text")},
+            checks=[{"metric": "rubric", "judge": spec, "require": ">= 0.5"}],
+            models=MODELS,
             data={"positive": None, "target": None, "inputs": ["q"]},
-        )  # fmt: skip
+        )
         dossier = sealed(base, "--with-data", "--with-candidate")
         said, record = pilotbase(base.home, "verify", dossier), record_of(dossier)
         assert said.code == 0, said.out
@@ -184,7 +199,9 @@ def test_a_pilot_with_a_pack_is_derived_again_and_rerun(base: Base) -> None:
     base.write(rows=rows(60), candidates={"plain": python("plain")}, models=MODELS, more={"gates": [{"use": "tiny@1.0"}]})
     (base.folder / "packs").mkdir()
     pack = base.folder / "packs" / "tiny@1.0.yaml"
-    pack.write_text('pack: tiny\nversion: "1.0"\ngates:\n  - gate: capability\n    checks:\n      - {metric: accuracy, require: ">= 0.7"}\n')
+    pack.write_text(
+        'pack: tiny\nversion: "1.0"\ngates:\n  - gate: capability\n    checks:\n      - {metric: accuracy, require: ">= 0.7"}\n'
+    )
     said, record = verified(base)
     assert said.code == 0, said.out
     assert list(record["packs"]) == ["tiny@1.0"]

@@ -71,7 +71,9 @@ def test_what_is_no_dossier_is_unreadable(tmp_path: Path) -> None:
         assert pilotbase(tmp_path / "home", "verify", tmp_path / name).code == 2
 
 
-@pytest.mark.parametrize("name", ["record.json", "scores/good.parquet", "cases.parquet", "commitments/good.parquet", "report.html", "junit.xml"])
+@pytest.mark.parametrize(
+    "name", ["record.json", "scores/good.parquet", "cases.parquet", "commitments/good.parquet", "report.html", "junit.xml"]
+)
 def test_a_changed_file_is_named(dossier: Path, base: Base, tmp_path: Path, name: str) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(dossier, copy)

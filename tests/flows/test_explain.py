@@ -45,7 +45,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def context(tmp_path: Path) -> Iterator[Context]:
-    with opened(Settings(home=tmp_path / "home", language="en", environment={})) as found:
+    with opened(Settings(home=tmp_path / "home", environment={})) as found:
         yield found
 
 

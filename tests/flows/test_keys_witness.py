@@ -54,7 +54,10 @@ def test_a_trust_file_counts_for_that_command_alone(base: Base, dossier: Path, t
 
 def test_a_file_of_keys_can_be_trusted_for_good(base: Base, dossier: Path, tmp_path: Path) -> None:
     file = tmp_path / "keys.txt"
-    file.write_text(pilotbase(base.home, "key", "export", "--name", "one").out + pilotbase(tmp_path / "b", "key", "export", "--name", "two").out)
+    file.write_text(
+        pilotbase(base.home, "key", "export", "--name", "one").out
+        + pilotbase(tmp_path / "b", "key", "export", "--name", "two").out
+    )
     home = tmp_path / "home"
     assert pilotbase(home, "key", "trust", file).out.count("trusted") == 2
     assert pilotbase(home, "verify", dossier).code == 0
@@ -71,8 +74,7 @@ def test_a_home_can_revoke_its_own_key_and_garbled_keys_are_refused(dossier: Pat
 
 
 def test_a_private_key_is_readable_by_its_owner_alone(base: Base, dossier: Path) -> None:
-    key_of(base.home)
-    found = [p for p in base.home.iterdir() if "key" in p.name and p.is_file()]
+    found = [p for p in base.home.rglob("*") if p.is_file() and (b"PRIVATE" in p.read_bytes() or p.name == "secret")]
     assert found
     assert all(p.stat().st_mode & 0o777 == 0o600 for p in found)
 

@@ -19,7 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "exit codes: 0 agree, 1 disagree (PASS for one, FAIL for the other), 3 undecided (only one of them decided)"
     parser.add_argument("first", metavar="RUN", help="a run of this home, or the path of a dossier")
     parser.add_argument("second", metavar="RUN", help="another")
-    parser.add_argument("--confidence", type=float, default=0.95, metavar="C", help="of the bounds on differences (default 0.95, each one-sided)")
+    parser.add_argument(
+        "--confidence", type=float, default=0.95, metavar="C", help="of the bounds on differences (default 0.95, each one-sided)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
 

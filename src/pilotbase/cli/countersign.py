@@ -16,7 +16,8 @@ from pilotbase.signing import Key
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "A second party's signature: on criteria lodged with it (a digest; prints the countersignature), or on a dossier that it verified. "
+        "A second party's signature: on criteria lodged with it (a digest; prints the countersignature), "
+        "or on a dossier that it verified. "
         "With --keep, take in a countersignature that another party gave on criteria of this home."
     )
     parser.add_argument("what", metavar="DIGEST|DOSSIER")
@@ -40,7 +41,12 @@ def main(given: argparse.Namespace) -> int:
             return 0
         found = verify_dossier(context, Path(given.what))
         if found.status in ("changed", "unreadable"):
-            raise UserError("this dossier does not verify, so it is not signed", where=given.what, hint=f"see: pilotbase verify {given.what}", code=found.exit_code)
+            raise UserError(
+                "this dossier does not verify, so it is not signed",
+                where=given.what,
+                hint=f"see: pilotbase verify {given.what}",
+                code=found.exit_code,
+            )
         countersign_dossier(Path(given.what), key, context.disk)
         print(f"countersigned by {key.key_id}: intact, its verdicts follow from its scores; sealed by {found.signer}")
     return 0

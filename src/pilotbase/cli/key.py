@@ -36,7 +36,10 @@ def main(given: argparse.Namespace) -> int:
                 print(f"trusted {one.fingerprint} {one.name}")
         else:
             if not FINGERPRINT.fullmatch(given.fingerprint):
-                raise UserError(f"not a fingerprint: {given.fingerprint[:80]!r}", hint="write it as `pilotbase key show` prints it: SHA256:...")
+                raise UserError(
+                    f"not a fingerprint: {given.fingerprint[:80]!r}",
+                    hint="write it as `pilotbase key show` prints it: SHA256:...",
+                )
             own = key.public_key() if given.fingerprint == key.key_id else None
             trust.revoke(context.database, given.fingerprint, now, own)
             print(f"revoked {given.fingerprint}")

@@ -19,13 +19,22 @@ from pilotbase.pilots.progress import Progress, Silent
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "exit codes: 0 the two testers agree, 1 they disagree, 3 undecided, 2 other data or wrong input, 4 no candidate could be reached"
+    parser.epilog = (
+        "exit codes: 0 the two testers agree, 1 they disagree, 3 undecided, 2 other data or wrong input, "
+        "4 no candidate could be reached"
+    )
     parser.add_argument("dossier", type=Path, metavar="DOSSIER")
     parser.add_argument("--data", type=Path, metavar="PATH", help="the data, where the dossier does not enclose it")
     parser.add_argument(
-        "--candidate", action="append", default=[], metavar="ID=TARGET", help="where a candidate is: FOLDER/module:callable, a URL, or a file of answers (repeatable)"
+        "--candidate",
+        action="append",
+        default=[],
+        metavar="ID=TARGET",
+        help="where a candidate is: FOLDER/module:callable, a URL, or a file of answers (repeatable)",
     )
-    parser.add_argument("--signer", metavar="FINGERPRINT", help="demand this key, and trust it: code that a stranger enclosed is not run")
+    parser.add_argument(
+        "--signer", metavar="FINGERPRINT", help="demand this key, and trust it: code that a stranger enclosed is not run"
+    )
     parser.add_argument("--trust", type=Path, metavar="FILE", help="trust the keys in this file")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")

@@ -46,7 +46,8 @@ def main(given: argparse.Namespace) -> int:
             for kind in kinds:
                 console.print(f"\n[bold]{escape(candidate)}[/]: {kind['count']:,} × {escape(kind['category'])}")
                 for example in kind["examples"]:
-                    told = f"  case {example['case']}: expected {example['truth']!r}, got {example['answer']!r} for {example['input']}"
+                    case, truth, answer = example["case"], example["truth"], example["answer"]
+                    told = f"  case {case}: expected {truth!r}, got {answer!r} for {example['input']}"
                     console.print(told[:400], markup=False, style="dim")
         if record.options["document"]["data"]["test"]["custody"] == "held-out":
             console.print("\n[dim]held-out data: rows stay with the custodian; failures appear as categories and counts[/]")

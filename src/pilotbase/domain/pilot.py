@@ -264,6 +264,9 @@ class Pilot:
             yield from (p.under("candidates", i) for p in candidate.problems())
             if candidate.id in seen:
                 yield Problem(("candidates", i, "id"), f"`{candidate.id}` is used twice")
+            elif candidate.id.casefold() in {name.casefold() for name in seen}:
+                told = f"`{candidate.id}` differs from another id by its capitals only"
+                yield Problem(("candidates", i, "id"), told, "use another: ids name files of the dossier, on any system")
             seen.add(candidate.id)
 
     def _gate_problems(self) -> Iterator[Problem]:

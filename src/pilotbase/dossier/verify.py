@@ -220,7 +220,11 @@ def _criteria_findings(record: Mapping[str, Any]) -> Iterator[Finding]:
     }
     for part, value in shown.items():
         if part in document and document[part] != value:
-            yield Finding(file=statement.RECORD, record=part, message=f"the {part} shown here is not the one in the criteria that were recorded")
+            yield Finding(
+                file=statement.RECORD,
+                record=part,
+                message=f"the {part} shown here is not the one in the criteria that were recorded",
+            )
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ from pilotbase.pilots.records import RunRecord
 
 __all__ = ["case_of"]
 
+SAID = ("label", "score", "text", "extra", "failure", "detail")
+
 
 def case_of(context: Context, record: RunRecord, case: str) -> list[dict[str, Any]]:
     """The calls made for one case: candidate, variant, inputs, answer, call key and the score keys of its checks.
@@ -27,7 +29,9 @@ def case_of(context: Context, record: RunRecord, case: str) -> list[dict[str, An
     """
     pilot = pilot_of(record.options["document"])
     if pilot.data.test.custody == "held-out":
-        raise UserError("the data is held out: its rows are not shown", hint="the custodian can open one case with `pilotbase disclose open`")
+        raise UserError(
+            "the data is held out: its rows are not shown", hint="the custodian can open one case with `pilotbase disclose open`"
+        )
     cases = open_data(context, record)
     try:
         position = next((i for i, name in enumerate(cases.ids) if name == case), None)
@@ -42,15 +46,21 @@ def case_of(context: Context, record: RunRecord, case: str) -> list[dict[str, An
             for frame in read_log(context, record.run, candidate["id"]):
                 for row in frame.filter(pl.col("position") == position).iter_rows(named=True):
                     variant = variants[row["variant"]]
-                    given = plain_input((transform(variant, plain, position) if variant.kind == "transform" else plain).to_dicts()[0])
+                    given = plain_input(
+                        (transform(variant, plain, position) if variant.kind == "transform" else plain).to_dicts()[0]
+                    )
                     arrival = row["repetition"] if variant.kind == "load" else None
                     key = call_key(candidate["fingerprint"], canonical(given), parameters, row["repetition"], arrival)
-                    columns = {(p.column.metric, p.column.parameters) for p in planned if row["variant"] in (p.column.variant, p.other and p.other.variant)}
+                    columns = {
+                        (p.column.metric, p.column.parameters)
+                        for p in planned
+                        if row["variant"] in (p.column.variant, p.other and p.other.variant)
+                    }
                     found.append({
                         "candidate": candidate["id"],
                         "asked": str(variant),
                         "input": given,
-                        "answer": {k: row[k] for k in ("label", "score", "text", "extra", "failure", "detail") if row[k] is not None},
+                        "answer": {k: row[k] for k in SAID if row[k] is not None},
                         "seconds": row["seconds"],
                         "attempts": row["attempts"],
                         "call_key": key,

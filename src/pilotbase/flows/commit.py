@@ -1,18 +1,20 @@
 """Commitments of a run: each case's input and plain answer, as the dossier binds them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 import polars as pl
 
 from pilotbase.context import Context
+from pilotbase.data.encoding import digest_file
 from pilotbase.data.files import FileCases
 from pilotbase.dossier import commitments
 from pilotbase.flows.evidence import read_log
 from pilotbase.pilots.records import RunRecord
 
-__all__ = ["answers_of", "leaves_of", "plain_input"]
+__all__ = ["answers_of", "committed_input", "leaves_of", "plain_input"]
 
 WINDOW = 4096
 
@@ -20,10 +22,22 @@ WINDOW = 4096
 def leaves_of(context: Context, record: RunRecord, cases: FileCases, candidate: str, secret: bytes) -> Iterator[bytes]:
     """A commitment for each position: to the input, and to the plain answer (null where the case was not asked)."""
     answers = answers_of(context, record, candidate)
+    media = record.options["document"]["data"]["test"]["media"]
     for start in range(0, cases.count, WINDOW):
         rows = cases.inputs(start, start + WINDOW).to_dicts()
-        pairs = ((plain_input(row), answers.get(start + i)) for i, row in enumerate(rows))
+        pairs = ((committed_input(row, media, cases.path.parent), answers.get(start + i)) for i, row in enumerate(rows))
         yield from commitments.commit_all(secret, candidate, pairs, start)
+
+
+def committed_input(row: Mapping[str, Any], media: Sequence[str], root: Path) -> Any:
+    """An input as its commitment binds it: files of media by their names as seen from `root` and the digests of their bytes."""
+    given = plain_input(row)
+    for name in media:
+        if given[name]:
+            path = Path(given[name])
+            shown = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+            given[name] = {"file": shown, "digest": digest_file(path)}
+    return given
 
 
 def plain_input(row: Mapping[str, Any]) -> Any:

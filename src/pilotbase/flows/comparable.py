@@ -22,6 +22,7 @@ from pilotbase.pilots.records import find_run
 
 __all__ = ["Comparable", "read_comparable"]
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparable:
     """A result with the boards that its scores stand on. `order` identifies data and order; equal orders pair by position."""
@@ -43,8 +44,13 @@ class Comparable:
         """The check of that id on a candidate."""
         return next((t for t in self.boards[candidate].tracked if t.plan.id == check), None)
 
+    def needed(self, candidate: str, check: str) -> int:
+        """How many cases a check needs."""
+        tracked = self.check(candidate, check)
+        return 0 if tracked is None else len(tracked.need)
+
     def values(self, candidate: str, check: str) -> NDArray[np.float64] | None:
-        """The scores of a check over all positions, NaN where a case was not asked or is not in the denominator; None for a load."""
+        """The scores of a check over all positions, NaN where a case was not asked or is not counted; None for a load."""
         tracked, board = self.check(candidate, check), self.boards[candidate]
         if tracked is None or tracked.plan.column not in board.columns or tracked.plan.other is not None:
             return None
@@ -56,7 +62,10 @@ class Comparable:
 
 
 def read_comparable(context: Context, what: str) -> Comparable:
-    """A dossier where `what` is a path of one, else a run of this home. UserError where the dossier is changed, or the run unfinished."""
+    """A dossier where `what` is a path of one, else a run of this home.
+
+    UserError where the dossier is changed, or the run unfinished.
+    """
     path = Path(what)
     return _dossier(context, path) if path.exists() and (path.is_file() or (path / RECORD).exists()) else _run(context, what)
 
@@ -70,7 +79,12 @@ def _run(context: Context, name: str) -> Comparable:
     boards, _ = boards_of(context, record, pilot, columns)
     data = record.options["data"]
     return Comparable(
-        name=record.run, result=record.result, boards=boards, data=data["digest"], order=data["order"], fingerprints=record.fingerprints
+        name=record.run,
+        result=record.result,
+        boards=boards,
+        data=data["digest"],
+        order=data["order"],
+        fingerprints=record.fingerprints,
     )
 
 

@@ -1,7 +1,7 @@
 """`pilotbase compare`: do two testers agree, or did a version change anything."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +19,10 @@ EXIT: Mapping[Agreement, int] = {"agree": 0, "disagree": 1, "undecided": 3}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckComparison:
-    """One check on one candidate, seen by both. `difference` is second minus first, paired by case; None where cases cannot be paired."""
+    """One check on one candidate, seen by both.
+
+    `difference` is second minus first, paired by case; None where cases cannot be paired.
+    """
 
     candidate: str
     other: str
@@ -49,10 +52,12 @@ class Comparison:
 
 
 def compare_runs(first: Comparable, second: Comparable, confidence: float) -> Comparison:
-    """Check by check. They disagree where one says PASS and the other FAIL, and are undecided where only one of them decided.
+    """Check by check. They disagree where one says PASS and the other FAIL, and are undecided where only one of them decided,
+    or has the check at all.
 
-    Differences are paired by case where data and order are the same; each bound is one-sided at `confidence`, and
-    resamples or sums whole clusters where there are any (`checks.estimators.estimate_difference`). UserError for a confidence out of range.
+    Differences are paired by case where data and order are the same (`checks.estimators.estimate_difference`). Each bound is
+    one-sided at `confidence`, sums whole clusters where there are any, and holds at every look where a run stopped early.
+    UserError for a confidence out of range.
     """
     if not 0.5 <= confidence < 1:
         raise UserError(f"--confidence {confidence:g} is out of range", hint="use at least 0.5 and less than 1")
@@ -67,20 +72,26 @@ def compare_runs(first: Comparable, second: Comparable, confidence: float) -> Co
     for a, b in pairs:
         left, right = _verdicts(first, a), _verdicts(second, b)
         missing += [f"{a}: {name}" for name in sorted(left.keys() ^ right.keys())]
-        checks += [_check(first, second, a, b, name, left[name], right[name], confidence) for name in left if name in right]
-    candidates = [_agree(_candidate(first, a), _candidate(second, b)) for a, b in pairs]
+        checks += [
+            _check(first, second, a, b, name, left=left[name], right=right[name], confidence=confidence)
+            for name in left
+            if name in right
+        ]
+    verdicts = [_agree(_candidate(first, a), _candidate(second, b)) for a, b in pairs]
     return Comparison(
         same_data=first.order == second.order and first.data == second.data,
         same_candidates=all(first.fingerprints[a] == second.fingerprints[b] for a, b in pairs),
         checks=tuple(checks),
-        agreement=_all([*(c.agreement for c in checks), *candidates]),
+        agreement=_all([*(c.agreement for c in checks), *verdicts], whole=not missing),
         missing=tuple(missing),
     )
 
 
 def _pairs(first: Comparable, second: Comparable) -> list[tuple[str, str]]:
     """Candidates of one id; where none is, the only judged one of each."""
-    named = [(c["id"], c["id"]) for c in first.result["candidates"] if any(o["id"] == c["id"] for o in second.result["candidates"])]
+    named = [
+        (c["id"], c["id"]) for c in first.result["candidates"] if any(o["id"] == c["id"] for o in second.result["candidates"])
+    ]
     if named:
         return named
     left, right = ([c["id"] for c in r.result["candidates"] if c["role"] == "candidate"] for r in (first, second))
@@ -102,12 +113,20 @@ def _agree(first: str, second: str) -> Agreement:
     return "disagree" if {first, second} == {"pass", "fail"} else "undecided"
 
 
-def _all(found: list[Agreement]) -> Agreement:
-    return "disagree" if "disagree" in found else "undecided" if "undecided" in found else "agree"
+def _all(found: list[Agreement], *, whole: bool) -> Agreement:
+    return "disagree" if "disagree" in found else "undecided" if "undecided" in found or not whole else "agree"
 
 
 def _check(
-    first: Comparable, second: Comparable, a: str, b: str, name: str, left: Mapping[str, Any], right: Mapping[str, Any], confidence: float
+    first: Comparable,
+    second: Comparable,
+    a: str,
+    b: str,
+    name: str,
+    *,
+    left: Mapping[str, Any],
+    right: Mapping[str, Any],
+    confidence: float,
 ) -> CheckComparison:
     agreement = _agree(left["verdict"], right["verdict"])
     told = CheckComparison(candidate=a, other=b, check=name, first=left["verdict"], second=right["verdict"], agreement=agreement)
@@ -118,17 +137,9 @@ def _check(
         return told
     both = ~np.isnan(x) & ~np.isnan(y)
     difference = (y - x)[both]
-    clusters = first.clusters
+    clusters = None if first.clusters is None else first.clusters[both]
     if not len(difference) or not np.isfinite(difference).all() or np.abs(difference).max() > 1:
         return told
-    return CheckComparison(
-        candidate=a,
-        other=b,
-        check=name,
-        first=left["verdict"],
-        second=right["verdict"],
-        agreement=agreement,
-        difference=estimate_difference(difference, None if clusters is None else clusters[both], confidence, anytime=False, width=1.0),
-        changed=int(np.count_nonzero(difference)),
-        paired=len(difference),
-    )
+    stopped = len(difference) < max(first.needed(a, name), second.needed(b, name))  # where it ended was the answers' doing
+    estimate = estimate_difference(difference, clusters, confidence, anytime=stopped, width=1.0)
+    return replace(told, difference=estimate, changed=int(np.count_nonzero(difference)), paired=len(difference))

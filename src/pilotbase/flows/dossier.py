@@ -41,7 +41,7 @@ RENDERERS = {"report.html": render_html.render, "report.md": render_markdown.ren
 def make_dossier(context: Context, record: RunRecord, out: Path, wishes: Wishes) -> Path:
     """Seal a finished run as the folder `out`. Needs the data once more, for the commitments to each input.
 
-    Unless the data is enclosed, no input and no answer stands in it: failures are kinds and counts, and no sentence quotes either.
+    Unless the data is enclosed, no input and no answer stands in it: failures are kinds and counts, and nothing is quoted.
     """
     if record.result is None:
         raise UserError(f"run {record.run} is unfinished", hint=f"go on with it: pilotbase run {record.options['spec']}")

@@ -77,7 +77,7 @@ def _histogram(seconds: Any) -> list[dict[str, Any]]:
 
 
 def _calibration(frame: pl.DataFrame, columns: CaseColumns) -> list[dict[str, Any]]:
-    """Share of positives among equal bins of the score, with exact 95 % one-sided bounds; only for scores that are probabilities."""
+    """Share of positives among equal bins of the score, with exact 95 % one-sided bounds; only where scores are probabilities."""
     rows = frame.filter((pl.col("variant") == 0) & pl.col("score").is_not_null())
     score = rows["score"].to_numpy()
     if columns.positive < 0 or not len(score) or score.min() < 0 or score.max() > 1 or len(np.unique(score)) < 3:
@@ -125,7 +125,10 @@ def not_tested(record: RunRecord, pilot: Pilot, boards: Mapping[str, Board], col
     )
     add("other sites and populations than this data's; replication at a second site", "本数据以外的场所与人群；在第二现场的复现")
     if pilot.scenario.authority == "user-only":
-        add("people deciding with the candidate's help: only the candidate's own answers were tried", "人在被测应用协助下的决策：仅测试了被测应用自身的回答")
+        add(
+            "people deciding with the candidate's help: only the candidate's own answers were tried",
+            "人在被测应用协助下的决策：仅测试了被测应用自身的回答",
+        )
     if not any(c.drop_under for c in checks):
         add("robustness: no check perturbs the inputs", "鲁棒性：没有检验项扰动输入")
     if not any(c.group for c in checks):
@@ -133,7 +136,10 @@ def not_tested(record: RunRecord, pilot: Pilot, boards: Mapping[str, Board], col
     if not any(c.load for c in checks):
         add("behaviour under load: no check puts the candidate under load", "负载下的表现：没有检验项施加负载")
     if columns.clusters is None:
-        add("dependence between cases: each case counts as independent, as no cluster column is declared", "用例间的相关性：未声明聚类列，各用例按独立处理")
+        add(
+            "dependence between cases: each case counts as independent, as no cluster column is declared",
+            "用例间的相关性：未声明聚类列，各用例按独立处理",
+        )
     if record.options["partial"]:
         add(f"part of the pilot: {record.options['partial']}", f"中试的一部分：{record.options['partial']}")
     early = sum(1 for b in boards.values() for t in b.tracked if t.frozen is not None and t.frozen.n < len(t.need))

@@ -29,7 +29,10 @@ __all__ = ["Rerun", "rerun_dossier"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
-    """What a second tester brings: the data, where candidates are (`FOLDER/module:callable`, a URL or a file of answers), whom to trust."""
+    """What a second tester brings: the data, where candidates are, and whom to trust.
+
+    A candidate is brought as `FOLDER/module:callable`, a URL or a file of answers.
+    """
 
     data: Path | None = None
     candidates: Mapping[str, str] = field(default_factory=dict)
@@ -44,7 +47,12 @@ def rerun_dossier(context: Context, path: Path, brought: Rerun, progress: Progre
     """
     found = verify_dossier(context, path, signer=brought.signer, trust_file=brought.trust_file)
     if found.record is None or found.status in ("changed", "unreadable"):
-        raise UserError("this dossier does not verify, so there is nothing to agree with", where=str(path), hint=f"see: pilotbase verify {path}", code=found.exit_code)
+        raise UserError(
+            "this dossier does not verify, so there is nothing to agree with",
+            where=str(path),
+            hint=f"see: pilotbase verify {path}",
+            code=found.exit_code,
+        )
     record = found.record
     work = context.home / "reruns" / digest(record)[7:23]  # kept: the run's own dossier needs the data again
     _unpack(path, work)
@@ -66,7 +74,8 @@ def _refuse_strange_code(signer: str | None, pilot: Pilot, brought: Rerun) -> No
     if strange:
         raise UserError(
             f"the dossier encloses code ({', '.join(strange)}), and its signer is unknown here: {signer}",
-            hint="get the signer's fingerprint by another way and give it as --signer, or bring the candidate yourself: --candidate ID=TARGET",
+            hint="get the signer's fingerprint by another way and give it as --signer, or bring the candidate yourself: "
+            "--candidate ID=TARGET",
         )
 
 
@@ -95,7 +104,9 @@ def _elsewhere(record: Mapping[str, Any], pilot: Pilot, work: Path, brought: Rer
     if data is None:
         data = work / "data" / record["data"]["name"]
         if not data.exists():
-            raise UserError("the dossier does not enclose its data", hint=f"bring it: --data PATH (digest {record['data']['digest'][7:19]}…)")
+            raise UserError(
+                "the dossier does not enclose its data", hint=f"bring it: --data PATH (digest {record['data']['digest'][7:19]}…)"
+            )
     folders: dict[str, Path] = {}
     targets: dict[str, TargetSpec] = {}
     ids = {c.id for c in pilot.candidates}
@@ -112,7 +123,9 @@ def _elsewhere(record: Mapping[str, Any], pilot: Pilot, work: Path, brought: Rer
                 options = candidate.target.options
                 targets[candidate.id] = TargetSpec(kind="recorded", options=replace(options, path=Path(options.path).name))
         elif candidate.target.kind in ("python", "recorded"):
-            raise UserError(f"the dossier does not enclose candidate `{candidate.id}`", hint=f"bring it: --candidate {candidate.id}=TARGET")
+            raise UserError(
+                f"the dossier does not enclose candidate `{candidate.id}`", hint=f"bring it: --candidate {candidate.id}=TARGET"
+            )
     return Elsewhere(data=data, folders=folders, targets=targets, labels=_labels(pilot, work, data))
 
 
@@ -145,9 +158,10 @@ def _refuse_other_data(context: Context, loaded: Loaded, elsewhere: Elsewhere, r
     cases = open_cases(test, loaded.folder, loaded.pilot.seed, context.scratch())
     found = cases.digest
     cases.close()
-    if found != record["data"]["digest"]:
+    wanted = record["data"]["digest"]
+    if found != wanted:
         raise UserError(
-            f"this is not the data of the dossier: its digest is {found[7:19]}…, and the dossier names {record['data']['digest'][7:19]}…",
+            f"this is not the data of the dossier: its digest is {found[7:19]}…, and the dossier names {wanted[7:19]}…",
             where=str(elsewhere.data),
             hint="bring the very file that was tested; a rerun on other data is another trial",
         )

@@ -21,7 +21,9 @@ def coded_cases(columns: CaseColumns, secret: bytes, *, hide: bool) -> tuple[Cas
     if not hide:
         legend = {name: {commitments.code(secret, name, v): v for v in coded.names} for name, coded in columns.groups.items()}
         return columns, legend
-    groups = {n: Coded(codes=c.codes, names=tuple(commitments.code(secret, n, v) for v in c.names)) for n, c in columns.groups.items()}
+    groups = {
+        n: Coded(codes=c.codes, names=tuple(commitments.code(secret, n, v) for v in c.names)) for n, c in columns.groups.items()
+    }
     return replace(columns, groups=groups), {}
 
 

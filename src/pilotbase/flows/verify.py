@@ -50,7 +50,9 @@ def sound_record(context: Context, path: Path) -> Mapping[str, Any]:
     """The record of a dossier that is intact, whoever sealed it. UserError where it is changed or unreadable."""
     found = verify_dossier(context, path)
     if found.record is None or found.status in ("changed", "unreadable"):
-        raise UserError("this dossier does not verify", where=str(path), hint=f"see: pilotbase verify {path}", code=found.exit_code)
+        raise UserError(
+            "this dossier does not verify", where=str(path), hint=f"see: pilotbase verify {path}", code=found.exit_code
+        )
     return found.record
 
 
@@ -110,7 +112,10 @@ def _cases(record: Mapping[str, Any], read_file: ReadFile, positive: str | None)
 def _fill(board: Board, table: pl.DataFrame, stated: list[Mapping[str, Any]]) -> None:
     """Put the dossier's scores in place of answers. ValueError where its columns are not those that the plan needs."""
     if len(stated) != len(board.columns) or table.height != board.cases.count:
-        raise ValueError(f"{len(stated)} scored columns of {table.height} rows, where the plan needs {len(board.columns)} of {board.cases.count}")
+        raise ValueError(
+            f"{len(stated)} scored columns of {table.height} rows, "
+            f"where the plan needs {len(board.columns)} of {board.cases.count}"
+        )
     for k, (column, scored) in enumerate(board.columns.items()):
         if stated[k]["metric"] != column.metric or stated[k]["variant"] != column.variant:
             raise ValueError(f"scored column {k} is of {stated[k]['metric']}, and the plan needs {column.metric}")

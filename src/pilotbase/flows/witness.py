@@ -27,12 +27,17 @@ def keep_witness(context: Context, document: bytes) -> tuple[str, str]:
     try:
         parsed = orjson.loads(document)
     except orjson.JSONDecodeError as error:
-        raise UserError(f"not a countersignature: {error}", hint="give the file that `pilotbase countersign DIGEST` wrote") from None
+        raise UserError(
+            f"not a countersignature: {error}", hint="give the file that `pilotbase countersign DIGEST` wrote"
+        ) from None
     witness = read_countersignature(parsed)
     with context.database.transaction():
         changed = context.database.execute(
             "UPDATE criteria SET countersignature = ? WHERE digest = ?", (orjson.dumps(parsed).decode(), witness.digest)
         )
     if not changed:
-        raise UserError(f"no criteria of digest {witness.digest} were recorded in this home", hint="commit them first: pilotbase explain PILOT --commit")
+        raise UserError(
+            f"no criteria of digest {witness.digest} were recorded in this home",
+            hint="commit them first: pilotbase explain PILOT --commit",
+        )
     return witness.digest, witness.key_id
