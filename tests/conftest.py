@@ -6,7 +6,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="simulations and fault series at full size; peers in their own environments")
+    parser.addoption(
+        "--full", action="store_true", help="simulations and fault series at full size; peers in their own environments"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,9 @@ class UserError(PilotbaseError):
     `code` is the exit code of the command line, `status` the answer of a server.
     """
 
-    def __init__(self, message: str, *, where: str | None = None, hint: str | None = None, code: int = 2, status: int = 400) -> None:
+    def __init__(
+        self, message: str, *, where: str | None = None, hint: str | None = None, code: int = 2, status: int = 400
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.where = where

@@ -79,8 +79,8 @@ class TargetContext:
 class Target(Protocol):
     """A way to reach one candidate.
 
-    `concurrency`: how many `invoke` calls the caller may have under way at once (a target may hold some back itself, to obey an endpoint).
-    `batch`: how many asks one `invoke` takes at most.
+    `concurrency`: how many `invoke` calls the caller may have under way at once (a target may hold some back itself, to obey an
+    endpoint). `batch`: how many asks one `invoke` takes at most.
     """
 
     concurrency: int
@@ -89,9 +89,10 @@ class Target(Protocol):
     async def invoke(self, asks: Sequence[Ask], *, open_loop: bool = False) -> Sequence[Reply]:
         """Answer 1..batch asks, one reply an ask, in order.
 
-        Never raises for what a candidate did: that is a Reply with a `failure`. Raises UserError (code 4) only where the candidate cannot be
-        reached at all (no such module, connection refused on the first call). With `open_loop` the call starts at once, without
-        waiting for a slot, and is not retried: it is being timed. Always ends within the target's own time limit.
+        Never raises for what a candidate did: that is a Reply with a `failure`. Raises UserError (code 4) only where the
+        candidate cannot be reached at all (no such module, connection refused on the first call). With `open_loop` the call
+        starts at once, without waiting for a slot, and is not retried: it is being timed. Always ends within the target's own
+        time limit.
         """
         ...
 
@@ -168,8 +169,8 @@ class Coded:
 class Cases(Protocol):
     """The cases of a pilot in their recorded random order: position 0 is asked first.
 
-    All arrays are over positions. `digest` covers the file's bytes and its media; `order` the permutation. `repairs` says in words what was
-    mended on reading (an encoding, a byte order mark).
+    All arrays are over positions. `digest` covers the file's bytes and its media; `order` the permutation. `repairs` says in
+    words what was mended on reading (an encoding, a byte order mark).
     """
 
     count: int
@@ -211,8 +212,8 @@ class Executor(Protocol):
     async def run(self, target: Target, items: Iterable[Sequence[Ask]], record: Record) -> None:
         """Pull batches of asks from `items` as slots fall free, and hand each batch with its replies to `record`.
 
-        A slot is given back only after `record` returned, so that a crash repeats at most `target.concurrency` calls. `items` is pulled
-        lazily: it may end early. An error raised by `record` or by the target (UserError) ends the run and propagates.
+        A slot is given back only after `record` returned, so that a crash repeats at most `target.concurrency` calls. `items` is
+        pulled lazily: it may end early. An error raised by `record` or by the target (UserError) ends the run and propagates.
         """
         ...
 
@@ -244,8 +245,8 @@ class Observations:
 class Scoreboard(Protocol):
     """All checks on one candidate: what they still need asked, and what they make of the answers.
 
-    The runner feeds it live, to stop early; `conclude` feeds it the records read back, to decide. Equal records give equal results,
-    in whatever order and portions they were added.
+    The runner feeds it live, to stop early; `conclude` feeds it the records read back, to decide. Equal records give equal
+    results, in whatever order and portions they were added.
     """
 
     @property

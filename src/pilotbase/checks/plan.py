@@ -92,9 +92,7 @@ def _id(gate: Gate, check: Check, taken: set[str]) -> str:
     return name
 
 
-def _plan(  # noqa: PLR0917 the order in which one says it
-    name: str, gate: Gate, check: Check, variants: list[Variant], confidence: float, anytime: bool
-) -> PlannedCheck:
+def _plan(name: str, gate: Gate, check: Check, variants: list[Variant], confidence: float, anytime: bool) -> PlannedCheck:
     row = metric(check.metric)
     column = Column(check.metric, _parameters(check, row), _variant(variants, _base(check, row)))
     other = None

@@ -27,7 +27,8 @@ def _parser() -> Parser:
     parser = Parser(
         prog="pilotbase",
         description="An AI application pilot base: declared trials, verdicts that hold, dossiers that anyone can verify.",
-        epilog=f"commands:\n{listed}\n\n`pilotbase COMMAND --help` tells more. State lives in $PILOTBASE_HOME (default: .pilotbase here).",
+        epilog=f"commands:\n{listed}\n\n`pilotbase COMMAND --help` tells more. "
+        "State lives in $PILOTBASE_HOME (default: .pilotbase here).",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="pilotbase [-h] [--version] COMMAND ...",
     )

@@ -30,7 +30,7 @@ _KNOWN = (
 )
 
 
-class Undecodable(Exception):  # noqa: N818 - a signal between readers, never shown
+class Undecodable(Exception):
     """Bytes that the encoding tried does not allow; `offset` counts from 0 in the file."""
 
     def __init__(self, offset: int, byte: int, reason: str) -> None:

@@ -204,9 +204,18 @@ class Asker:
         self.decided += len(decided)
         self._changed = self._changed or bool(decided)
         self.progress.step(
-            Step(candidate=self.candidate, phase="asking", done=self.done, total=self._total(), failed=self.failed, spent=self.spent,
-                 currency=self.pricing.currency, decided=self.decided, checks=len(getattr(self.board, "tracked", ()))),
-        )  # fmt: skip
+            Step(
+                candidate=self.candidate,
+                phase="asking",
+                done=self.done,
+                total=self._total(),
+                failed=self.failed,
+                spent=self.spent,
+                currency=self.pricing.currency,
+                decided=self.decided,
+                checks=len(getattr(self.board, "tracked", ())),
+            )
+        )
 
     def _total(self) -> int:
         return sum(int(v.shape[1]) for v in self.finished.values()) * self.cutoff
@@ -229,7 +238,9 @@ class Asker:
                     mask &= np.cumsum(mask) <= left
                     await self._ask_frame(target, variant, repetition, start, stop, mask)
 
-    async def _ask_frame(self, target: Any, variant: int, repetition: int, start: int, stop: int, mask: NDArray[np.bool_]) -> None:
+    async def _ask_frame(
+        self, target: Any, variant: int, repetition: int, start: int, stop: int, mask: NDArray[np.bool_]
+    ) -> None:
         frame = self._changed_inputs(variant, self.cases.inputs(start, stop), start)
         positions = np.arange(start, stop)
         if not mask.all():
@@ -252,5 +263,14 @@ class Asker:
 
 def _complete(rows: pl.DataFrame) -> pl.DataFrame:
     """The columns that a frame's reply never has, as nulls."""
-    missing = {"extra": pl.String, "cost": pl.Int64, "tokens_in": pl.Int64, "tokens_out": pl.Int64, "ttft": pl.Float64, "scheduled": pl.Float64}
-    return rows.with_columns(pl.lit(None, dtype=t).alias(c) for c, t in (*missing.items(), ("late", pl.Float64)) if c not in rows.columns)
+    missing = {
+        "extra": pl.String,
+        "cost": pl.Int64,
+        "tokens_in": pl.Int64,
+        "tokens_out": pl.Int64,
+        "ttft": pl.Float64,
+        "scheduled": pl.Float64,
+    }
+    return rows.with_columns(
+        pl.lit(None, dtype=t).alias(c) for c, t in (*missing.items(), ("late", pl.Float64)) if c not in rows.columns
+    )

@@ -43,7 +43,9 @@ class Pricing:
         return self.call + ((tokens_in or 0) * self.read + (tokens_out or 0) * self.wrote) // 1_000_000
 
 
-def reply_row(variant: int, position: int, repetition: int, reply: Reply, positive: str | None, pricing: Pricing) -> dict[str, Any]:
+def reply_row(
+    variant: int, position: int, repetition: int, reply: Reply, positive: str | None, pricing: Pricing
+) -> dict[str, Any]:
     """One row of `domain.evidence.OBSERVATION`. An answer of no known shape is recorded as the failure `shape`."""
     failure, detail = reply.failure, reply.detail
     read = None if failure else read_answer(reply.answer, positive)
@@ -186,7 +188,11 @@ def from_frame(frame: pl.DataFrame) -> Iterator[Observations]:
     for variant, part in _by_variant(frame):
         extra = part["extra"]
         texts = part["text"]
-        label = part["label"] if texts.null_count() == part.height else part.select(pl.coalesce("label", pl.col("text").str.strip_chars()))["label"]
+        label = (
+            part["label"]
+            if texts.null_count() == part.height
+            else part.select(pl.coalesce("label", pl.col("text").str.strip_chars()))["label"]
+        )
         yield Observations(
             variant=variant,
             position=part["position"].to_numpy().astype(np.int64),

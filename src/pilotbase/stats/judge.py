@@ -11,7 +11,7 @@ from pilotbase.stats.proportion import effective, exact
 from pilotbase.stats.special import t_ppf
 
 
-def rogan_gladen(  # noqa: PLR0917 three pairs of counts and a confidence
+def rogan_gladen(
     judged_positive: int,
     judged: int,
     true_positive: int,

@@ -42,9 +42,7 @@ def refusal_chance(op: str, threshold: float, true: float, n: int, confidence: f
     return _chance_beyond(refusal_line(op, threshold, n, confidence), op != ">=", true, n)
 
 
-def needed(  # noqa: PLR0917 the order in which one says it
-    op: str, threshold: float, value: float, confidence: float, chance: float = 0.8, have: int = 0
-) -> int | None:
+def needed(op: str, threshold: float, value: float, confidence: float, chance: float = 0.8, have: int = 0) -> int | None:
     """Further cases for a probability of `chance` of a decision (PASS or FAIL, exact rule) if the true rate is `value`.
 
     The `have` cases in hand are taken to show that rate. About the smallest such number: the probability is a saw-tooth in n.
@@ -86,9 +84,7 @@ def needed(  # noqa: PLR0917 the order in which one says it
     return right
 
 
-def expected_calls(  # noqa: PLR0917 the order in which one says it
-    op: str, threshold: float, true: float, n: int, confidence: float, trials: int, seed: int
-) -> float:
+def expected_calls(op: str, threshold: float, true: float, n: int, confidence: float, trials: int, seed: int) -> float:
     """Mean number of cases that the sequential rule asks before it decides, at most n, over `trials` simulated runs."""
     return float(stopping_times(op, threshold, true, n, confidence, trials=trials, seed=seed).mean())
 
