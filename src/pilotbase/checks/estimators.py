@@ -45,8 +45,7 @@ def _proportion(sample: Sample, confidence: float, anytime: bool, bounds: tuple[
     n = len(value)
     if anytime:
         # Shares of readers between 0 and 1 too: the likelihood ratio is convex in the value, so by Jensen the wealth stays a
-        # supermartingale. One
-        # method at every look; two, chosen by the data, would each spend alpha.
+        # supermartingale. One method at every look; two, chosen by the data, would each spend alpha.
         return sequential.proportion(min(float(n), float(value.sum())), n, confidence)
     if not np.isin(value, (0.0, 1.0)).all():
         return _bounded(sample, confidence, anytime, bounds)
@@ -58,7 +57,8 @@ def _bounded(sample: Sample, confidence: float, anytime: bool, bounds: tuple[flo
     value = np.clip(sample.value, *bounds)
     if sample.clusters is not None:
         plain = mean.bounded(value, *bounds, confidence)
-        return cluster.ratio(value, np.ones(len(value)), sample.clusters, confidence, plain, lower=bounds[0], upper=bounds[1])
+        ones, share = np.ones(len(value)), bounds == (0.0, 1.0)
+        return cluster.ratio(value, ones, sample.clusters, confidence, plain, lower=bounds[0], upper=bounds[1], share=share)
     return (sequential.mean if anytime else mean.bounded)(value, *bounds, confidence)
 
 
@@ -68,7 +68,7 @@ def _loss(sample: Sample, confidence: float, anytime: bool, bounds: tuple[float,
     plain = mean.student(sample.value, confidence)
     if sample.clusters is None:
         return plain
-    return cluster.ratio(sample.value, np.ones(len(sample.value)), sample.clusters, confidence, plain)
+    return cluster.ratio(sample.value, np.ones(len(sample.value)), sample.clusters, confidence, plain, share=False)
 
 
 def _root_mean_square(sample: Sample, confidence: float, anytime: bool, bounds: tuple[float, float]) -> Estimate:

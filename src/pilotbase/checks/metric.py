@@ -38,8 +38,7 @@ class Metric:
     """One row.
 
     `score(rows, cases, check)` gives a float for each row that did not fail. NaN leaves the row out of the denominator of a
-    proportion or F1;
-    in any other kind it is an answer that could not be read, which fails.
+    proportion or F1; in any other kind it is an answer that could not be read, which fails.
     `worst(rows, cases, check)` gives the same for failed rows; None where the metric has no worst value.
     `denominator(cases)` marks the cases that can enter at all, known before asking.
     """

@@ -4,7 +4,8 @@ import numpy as np
 
 from pilotbase.checks.board import Board, Tracked
 from pilotbase.checks.needed import more_cases
-from pilotbase.checks.plan import PlannedCheck
+from pilotbase.checks.plan import Column, PlannedCheck
+from pilotbase.checks.scores import PENDING
 from pilotbase.checks.views import Seen
 from pilotbase.domain.quantity import Require
 from pilotbase.domain.reason import Reason
@@ -58,6 +59,11 @@ def more(plan: PlannedCheck, estimate: Estimate, *, clustered: bool) -> int | No
     return more_cases(plan.require.op, plan.require.value, estimate.value, plan.confidence, estimate.n, anytime=plan.anytime)
 
 
+def _answered(board: Board, column: Column, one: Tracked) -> bool:
+    """Whether any of a check's cases was answered there."""
+    return bool((board.columns[column].state[one.need] != PENDING).any())
+
+
 def shortfalls(board: Board, one: Tracked, result: CheckResult, seen: Seen | None, why: str) -> list[Reason]:
     """What is missing, in words; a decision at an earlier prefix needs none of it."""
     if one.frozen is not None:
@@ -65,7 +71,11 @@ def shortfalls(board: Board, one: Tracked, result: CheckResult, seen: Seen | Non
     found: list[Reason] = []
     plan = one.plan
     if result.not_asked:
-        if plan.reference is not None and result.not_asked == result.planned:
+        if (
+            plan.reference is not None
+            and plan.other is not None
+            and not _answered(board.references[plan.reference], plan.other, one)
+        ):
             found.append(Reason("no-reference", {"count": result.not_asked, "reference": plan.reference}))
         else:
             found.append(Reason("not-asked", {"count": result.not_asked, "planned": result.planned, "why": why or "stopped"}))

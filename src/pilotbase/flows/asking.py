@@ -125,6 +125,8 @@ class _Asking:
         finally:
             await target.aclose()
         self.why = self.budget.why(each=0 if by_id else self.pricing.call) or ("left out by --limit" if self.limit else "")
+        if by_id and not self.why:
+            self.why = "recorded answers are to the cases as they were, once"
 
     def _take_in(self, frame: pl.DataFrame, asker: Asker, by_id: bool) -> None:
         """What a cut attempt left. Its calls count against the limits of this run; a look-up is no call."""

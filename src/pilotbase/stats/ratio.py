@@ -59,12 +59,12 @@ def balanced_accuracy(hits: Sequence[tuple[float, int]], confidence: float) -> E
     )
 
 
-def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: float) -> Estimate:
+def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: float, *, share: bool = True) -> Estimate:
     """Ratio of sums sum(num) / sum(den) over independent units (den >= 0), such as precision: linearised, with t bounds.
 
     Linearised variance (Cochran 1977, ch. 6) from residuals inflated by 1 / (1 - their share of the denominator) as in the
     jackknife (CR3; Bell & McCaffrey 2002), t with the degrees those residuals support and Hall's correction for skewness.
-    Where 0 <= num <= den in every unit the ratio is a share: exact bounds on the effective sample size (Korn & Graubard 1998)
+    With `share` the ratio is a share by its nature, so that 0 <= num <= den in every unit: exact bounds on the effective sample size (Korn & Graubard 1998)
     join them, the wider side counts, and a share of 1 has a lower bound below 1; where every unit counts 0 or 1 (precision)
     they are Clopper-Pearson bounds given the sum of den. Two units with a denominator are needed.
     """
@@ -82,7 +82,7 @@ def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: floa
     count = bottoms.size
     if count < 2 or not math.isfinite(value):
         return unbounded(value, a.size, method, confidence)
-    if bool(np.all(bottoms == 1.0) and np.all((tops == 0.0) | (tops == 1.0))):
+    if share and bool(np.all(bottoms == 1.0) and np.all((tops == 0.0) | (tops == 1.0))):
         share = exact(int(tops.sum()), count, confidence)
         return Estimate(value=value, low=share.low, high=share.high, n=a.size, method="exact", confidence=confidence)
     residuals = (tops - value * bottoms) / (1.0 - bottoms / total)
@@ -95,7 +95,7 @@ def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: floa
     scale = math.sqrt(variance * count)
     low = value - scale * max(quantile, hall(quantile, skewness, count))
     high = value - scale * min(-quantile, hall(-quantile, skewness, count))
-    if bool(np.all((tops >= 0.0) & (tops <= bottoms))):
+    if share and bool(np.all((tops >= 0.0) & (tops <= bottoms))):
         value = min(1.0, value)
         units = total**2 / float(np.sum(bottoms**2))
         share_low, share_high = effective(value, variance, degrees, units, confidence)

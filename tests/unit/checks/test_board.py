@@ -288,3 +288,8 @@ def test_only_bounds_that_hold_at_every_time_may_be_looked_at(check: Check, anyt
     assert plan(True) == anytime
     assert not plan(False)
     assert not plan(True, cluster="k")
+
+
+def test_a_comparison_with_answers_of_its_reference_alone_was_not_asked() -> None:
+    _, lonely = _compared(list(range(200)), [])
+    assert [r.code for r in conclude(lonely).reasons] == ["not-asked"]

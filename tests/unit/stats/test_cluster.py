@@ -86,3 +86,10 @@ def test_a_statistic_that_is_lost_in_resamples_has_no_bounds() -> None:
     found = bootstrap(lambda rows: 1.0 if np.array_equal(rows, labels) else float("nan"), labels, 0.95, 1, 50)
     assert (found.value, found.low, found.high) == (1.0, None, None)
     assert bootstrap(lambda rows: 1.0, np.arange(5), 0.95, 1, 50).low is None
+
+
+def test_a_constant_amount_that_is_no_share_is_known_whatever_the_clusters() -> None:
+    cost = np.full(1200, 1e-4)
+    found = ratio(cost, np.ones(1200), np.arange(1200) // 2, 0.95, student(cost, 0.95), share=False)
+    assert found.low == pytest.approx(1e-4)
+    assert found.high == pytest.approx(1e-4)
