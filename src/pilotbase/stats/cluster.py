@@ -29,7 +29,8 @@ def ratio(
 
     num, den: one entry per case, den >= 0; clusters: a label per case. The clusters' sums go through `ratio.of_sums`, whose
     jackknife-like variance holds for unequal sizes. Clipped to [lower, upper] where given, and never narrower than
-    `unclustered`. `share` as in `ratio.of_sums`: false for an amount that is no share. Measured at 0.95 with geometric sizes of mean 10, G 20 to 200, shares 0.5 to 0.97: misses of at most 0.06 a
+    `unclustered`. `share` as in `ratio.of_sums`: false for an amount that is no share.
+    Measured at 0.95 with geometric sizes of mean 10, G 20 to 200, shares 0.5 to 0.97: misses of at most 0.06 a
     side up to an intra-cluster correlation of 0.1, and at most 0.07 at 0.5.
     Fewer than `MINIMUM` clusters with a denominator: the value, without bounds.
     """

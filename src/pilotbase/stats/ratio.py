@@ -64,8 +64,8 @@ def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: floa
 
     Linearised variance (Cochran 1977, ch. 6) from residuals inflated by 1 / (1 - their share of the denominator) as in the
     jackknife (CR3; Bell & McCaffrey 2002), t with the degrees those residuals support and Hall's correction for skewness.
-    With `share` the ratio is a share by its nature, so that 0 <= num <= den in every unit: exact bounds on the effective sample size (Korn & Graubard 1998)
-    join them, the wider side counts, and a share of 1 has a lower bound below 1; where every unit counts 0 or 1 (precision)
+    With `share` the ratio is a share by its nature, so that 0 <= num <= den in every unit: exact bounds on the effective
+    sample size (Korn & Graubard 1998) join them, the wider side counts, and a share of 1 has a lower bound below 1; where every unit counts 0 or 1 (precision)
     they are Clopper-Pearson bounds given the sum of den. Two units with a denominator are needed.
     """
     a, b = np.asarray(num, dtype=np.float64), np.asarray(den, dtype=np.float64)
@@ -83,8 +83,8 @@ def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: floa
     if count < 2 or not math.isfinite(value):
         return unbounded(value, a.size, method, confidence)
     if share and bool(np.all(bottoms == 1.0) and np.all((tops == 0.0) | (tops == 1.0))):
-        share = exact(int(tops.sum()), count, confidence)
-        return Estimate(value=value, low=share.low, high=share.high, n=a.size, method="exact", confidence=confidence)
+        found = exact(int(tops.sum()), count, confidence)
+        return Estimate(value=value, low=found.low, high=found.high, n=a.size, method="exact", confidence=confidence)
     residuals = (tops - value * bottoms) / (1.0 - bottoms / total)
     # What rounding leaves of equal ratios is no spread: exact bounds on a sample of 1e30 cases would be asked for.
     residuals = np.where(np.abs(residuals) <= _ROUNDING * np.abs(value * bottoms), 0.0, residuals)
