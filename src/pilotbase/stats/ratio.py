@@ -65,8 +65,8 @@ def of_sums(num: NDArray[np.float64], den: NDArray[np.float64], confidence: floa
     Linearised variance (Cochran 1977, ch. 6) from residuals inflated by 1 / (1 - their share of the denominator) as in the
     jackknife (CR3; Bell & McCaffrey 2002), t with the degrees those residuals support and Hall's correction for skewness.
     With `share` the ratio is a share by its nature, so that 0 <= num <= den in every unit: exact bounds on the effective
-    sample size (Korn & Graubard 1998) join them, the wider side counts, and a share of 1 has a lower bound below 1; where every unit counts 0 or 1 (precision)
-    they are Clopper-Pearson bounds given the sum of den. Two units with a denominator are needed.
+    sample size (Korn & Graubard 1998) join them, the wider side counts, and a share of 1 has a lower bound below 1; where
+    every unit counts 0 or 1 (precision) they are Clopper-Pearson bounds given the sum of den. Two units are needed.
     """
     a, b = np.asarray(num, dtype=np.float64), np.asarray(den, dtype=np.float64)
     method = "ratio of sums"
