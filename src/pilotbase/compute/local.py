@@ -1,10 +1,10 @@
 """The executor of one machine: as many coroutines as the target allows, pulling from one iterator."""
 
-import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 
 from pilotbase.domain.evidence import Ask
 from pilotbase.ports import Record, Target
+from pilotbase.together import run_together
 
 __all__ = ["LocalExecutor"]
 
@@ -15,16 +15,7 @@ class LocalExecutor:
     async def run(self, target: Target, items: Iterable[Sequence[Ask]], record: Record) -> None:
         """See ports.Executor. On an error the calls under way are cancelled and awaited before it propagates."""
         pulled = iter(items)
-        tasks = [asyncio.create_task(_work(target, pulled, record)) for _ in range(max(1, target.concurrency))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
+        await run_together(_work(target, pulled, record) for _ in range(max(1, target.concurrency)))
 
 
 async def _work(target: Target, pulled: Iterator[Sequence[Ask]], record: Record) -> None:

@@ -1,6 +1,5 @@
 """Asking a judge about the answers that a candidate gave, and about those that people labelled."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from pilotbase.pilots.limits import Budget
 from pilotbase.pilots.observe import Pricing, from_rows, reply_row
 from pilotbase.pilots.progress import Progress, Step
 from pilotbase.ports import Cases, EvidenceLog, Judge, Judgement, Question, Scoreboard
+from pilotbase.together import run_together
 
 __all__ = ["CALIBRATION", "Bench", "expected_of", "judge_answers", "judge_labels"]
 
@@ -98,16 +98,7 @@ async def _judge_each(bench: Bench, questions: Iterator[Question], keep: Callabl
             keep(question.key, found[0])
             bench.budget.use(1, 0)
 
-    tasks = [asyncio.create_task(work()) for _ in range(max(1, bench.judge.concurrency))]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        if not task.cancelled():
-            task.result()
+    await run_together(work() for _ in range(max(1, bench.judge.concurrency)))
 
 
 def _row(variant: int, position: int, repetition: int, judgement: Judgement | None) -> dict[str, Any]:
