@@ -2,14 +2,19 @@
 
     python bench/saturation.py [--cases 25600] [--latency-ms 200] [--concurrency 256]
 
-Times are those of the recorded calls. The whole asking includes the climb from 8 calls at once to the limit.
+Times are those of the recorded calls. The whole asking includes the climb to the limit.
+A bare aiohttp loop on the same endpoint stands beside it: on two cores the endpoint has its share in what is missing.
 """
 
 import argparse
+import asyncio
 import sys
 import tempfile
+import time
 from pathlib import Path
 
+import aiohttp
+import orjson
 import polars as pl
 from endpoint import chat_pilot, serving
 from measure import bench_environment, footer, measure, table
@@ -22,6 +27,22 @@ def rate(rows: pl.DataFrame, start: float, stop: float) -> float:
     first, length = float(rows["started"].min() / 1e6), span(rows)  # type: ignore[operator]
     low, high = first + start * length, first + stop * length
     return int(ended.is_between(low, high).sum()) / (high - low)
+
+
+async def floor(url: str, calls: int, concurrency: int) -> float:
+    """Calls a second of a bare aiohttp loop that records nothing: what this endpoint and this machine let anyone reach."""
+    body = orjson.dumps({"model": "bench", "messages": [{"role": "user", "content": "x" * 330}]})
+    numbers = iter(range(calls))
+
+    async def ask(session: aiohttp.ClientSession) -> None:
+        for _ in numbers:
+            async with session.post(f"{url}/chat/completions", data=body, headers={"Content-Type": "application/json"}) as reply:
+                await reply.read()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        began = time.perf_counter()
+        await asyncio.gather(*(ask(session) for _ in range(concurrency)))
+        return calls / (time.perf_counter() - began)
 
 
 def main() -> None:
@@ -38,12 +59,14 @@ def main() -> None:
         told = measure(command, environment=bench_environment(home), folder=folder, codes=(0, 1, 3))
         rows = evidence(home)
         counted = server.stats()
+        bare = asyncio.run(floor(server.url, given.cases, given.concurrency))
     whole, steady = rows.height / span(rows), rate(rows, 0.2, 0.9)
     print(
         table(
             ("stretch", "calls/s", "share of the ideal", "calls under way"),
             (
                 ("ideal", f"{ideal:,.0f}", "100 %", given.concurrency),
+                ("bare aiohttp loop, whole", f"{bare:,.0f}", f"{bare / ideal:.1%}", given.concurrency),
                 ("whole asking", f"{whole:,.0f}", f"{whole / ideal:.1%}", f"{in_flight(rows, 0, 1):.0f}"),
                 ("steady (from 20 % to 90 %)", f"{steady:,.0f}", f"{steady / ideal:.1%}", f"{in_flight(rows, 0.2, 0.9):.0f}"),
             ),
