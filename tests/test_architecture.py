@@ -195,7 +195,10 @@ def test_every_requirement_is_pinned_and_the_tests_use_the_versions_of_the_demo(
     assert pinned["demo"] <= pinned["test"]
 
 
-OURS = [point for group in entry_points().groups if group.startswith("pilotbase.") for point in entry_points(group=group)]
+GROUPS = sorted(
+    group for group in entry_points().groups if group.startswith("pilotbase.")
+)  # in one order: tests run in two processes
+OURS = [point for group in GROUPS for point in sorted(entry_points(group=group), key=lambda p: p.name)]
 
 
 @pytest.mark.parametrize("point", [p for p in OURS if p.value.startswith("pilotbase.")], ids=lambda p: f"{p.group}:{p.name}")

@@ -1,9 +1,11 @@
 """Asking under load: arrivals on a schedule fixed beforehand, timed from the scheduled moment (VERDICT.md section 6)."""
 
 import asyncio
+import gc
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -64,30 +66,31 @@ async def run_load(
     replies: list[tuple[float, float, Reply]] = []
     tasks: set[asyncio.Task[None]] = set()
     await target.invoke([Ask(key=0, inputs=inputs[0])])  # connections and processes are up before the clock starts
-    # Not the event loop's clock: uvloop's has whole milliseconds only, and stands still within a turn.
-    began, wall = time.perf_counter() + 0.01, time.time()
+    with _no_pauses():
+        # Not the event loop's clock: uvloop's has whole milliseconds only, and stands still within a turn.
+        began, wall = time.perf_counter() + 0.01, time.time()
 
-    why = ""
+        why = ""
 
-    async def arrive(i: int, moment: float) -> None:
-        started = time.perf_counter()
-        reply = (await target.invoke([Ask(key=i, inputs=inputs[i % len(inputs)])], open_loop=True))[0]
-        ended = time.perf_counter()
-        offset = started - began - moment
-        first = None if reply.ttft is None else max(0.0, offset) + reply.ttft
-        replies.append((moment, offset, replace(reply, seconds=ended - began - moment, ttft=first, started=wall + moment)))
+        async def arrive(i: int, moment: float) -> None:
+            started = time.perf_counter()
+            reply = (await target.invoke([Ask(key=i, inputs=inputs[i % len(inputs)])], open_loop=True))[0]
+            ended = time.perf_counter()
+            offset = started - began - moment
+            first = None if reply.ttft is None else max(0.0, offset) + reply.ttft
+            replies.append((moment, offset, replace(reply, seconds=ended - began - moment, ttft=first, started=wall + moment)))
 
-    for i, moment in enumerate(moments.tolist()):
-        while (delay := began + moment - time.perf_counter()) > 0:  # a sleep may end early by a fraction of a millisecond
-            await asyncio.sleep(delay)
-        if why := budget.why():
-            break
-        task = loop.create_task(arrive(i, moment))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-        if i % 20 == 0:
-            progress.step(Step(candidate=candidate, phase=f"load {load.rate}", done=len(replies), total=len(moments)))
-    await asyncio.gather(*tasks)
+        for i, moment in enumerate(moments.tolist()):
+            while (delay := began + moment - time.perf_counter()) > 0:  # a sleep may end early by a fraction of a millisecond
+                await asyncio.sleep(delay)
+            if why := budget.why():
+                break
+            task = loop.create_task(arrive(i, moment))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            if i % 20 == 0:
+                progress.step(Step(candidate=candidate, phase=f"load {load.rate}", done=len(replies), total=len(moments)))
+        await asyncio.gather(*tasks)
     if why:
         budget.use(len(replies), pricing.call * len(replies))
         return why
@@ -96,6 +99,17 @@ async def run_load(
     budget.use(len(rows), sum(r["cost"] or 0 for r in rows))
     board.add(from_rows(rows))
     return ""
+
+
+@contextmanager
+def _no_pauses() -> Iterator[None]:
+    """No garbage collection while arrivals are timed: a full one stops this process for tens of milliseconds."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _rows(
