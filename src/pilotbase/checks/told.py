@@ -1,5 +1,7 @@
 """Verdicts in words: the reasons of a check's result, and figures as they are shown in them."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pilotbase.checks.board import Board, Tracked
@@ -25,6 +27,8 @@ def show(number: float | None, require: Require, unit: str) -> str:
     """A figure as a reason tells it: four digits, or as many more as keep it on its side of the threshold."""
     if number is None:
         return "—"
+    if unit == "s" and require.unit == "ms":
+        return show(number * 1000, replace(require, value=require.value * 1000, unit=""), "ms")
     tail = f" {unit}" if unit else ""
     if float(number).is_integer() and abs(number) < 1e15:
         return f"{number:,.0f}{tail}"

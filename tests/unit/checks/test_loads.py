@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from tests.fakes.boards import account, answers, board, cases, conclude, pilot
 
+from pilotbase.checks.told import show
 from pilotbase.domain.gate import Check, Load
+from pilotbase.domain.quantity import parse_require
 from pilotbase.domain.verdict import CheckResult
 
 LOAD = Load(rate="100/s", for_="10s", arrivals="uniform")
@@ -129,3 +131,11 @@ def test_arrivals_stand_in_the_order_of_the_schedule_however_they_were_added() -
         found.append(conclude(made))
         assert account(made).answered == {1: 1000}
     assert found[0] == found[1]
+
+
+def test_a_reason_tells_seconds_in_the_unit_of_the_threshold() -> None:
+    require = parse_require("<= 50 ms")
+    assert show(0.01482, require, "s") == "14.82 ms"
+    assert show(0.05, require, "s") == "50 ms"
+    assert show(0.0500004, require, "s") == "50.0004 ms"
+    assert show(0.01482, parse_require("<= 0.05 s"), "s") == "0.01482 s"
