@@ -58,17 +58,13 @@ def test_the_breast_screening_example_gives_the_verdicts_that_its_readme_states(
     assert done.returncode == EXITS[result["verdict"]]
     assert [f"exit code {done.returncode}"] in [r[3] for r in stated]
     assert result["confirmatory"]
+    if pilot == "pilot-strict.yaml":  # it says how many more cases it needs
+        short = [c for k in result["candidates"] for g in k["gates"] for c in g["checks"] if c["metric"] == "sensitivity"]
+        assert [c["verdict"] for c in short] == ["inconclusive"] * 2 and all(c["needed"] > 1000 for c in short)
 
 
 def test_every_verdict_appears_among_the_examples() -> None:
     assert {r[2] for r in _rows()} == {"pass", "fail", "inconclusive"}
-
-
-def test_the_strict_pilot_says_how_many_more_cases_it_needs(folder: Path) -> None:
-    done = _command(folder, "-m", "pilotbase", "show", "breast-screening-strict", "--json")
-    result = orjson.loads(done.stdout)
-    short = [c for k in result["candidates"] for g in k["gates"] for c in g["checks"] if c["metric"] == "sensitivity"]
-    assert [c["verdict"] for c in short] == ["inconclusive"] * 2 and all(c["needed"] > 1000 for c in short)
 
 
 @pytest.mark.parametrize("pilot", ["pilot.yaml", "pilot-strict.yaml"])
