@@ -1,6 +1,7 @@
 """`pilotbase dossier RUN`."""
 
 import argparse
+import shlex
 import shutil
 from pathlib import Path
 
@@ -63,5 +64,5 @@ def main(given: argparse.Namespace) -> int:
     print(f"dossier of {record.run} ({record.verdict}): {made}")
     if not zipped:
         print(f"open:   {made / 'report.html'}")
-    print(f"verify: pilotbase verify {made} --signer {key}")
+    print(f"verify: pilotbase verify {shlex.quote(str(made))} --signer {key}")
     return 0
