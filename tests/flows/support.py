@@ -16,10 +16,12 @@ import orjson
 from tests.fakes.chat_server import Behaviour, ChatServer
 
 from pilotbase.context import Context, SystemClock, open_context
-from pilotbase.flows.conclude import conclude_run, document_of
+from pilotbase.flows.conclude import conclude_run
+from pilotbase.flows.document import document_of
 from pilotbase.flows.evidence import read_log
+from pilotbase.flows.options import RunOptions
 from pilotbase.flows.prepare import load_pilot
-from pilotbase.flows.run import RunOptions, run_pilot
+from pilotbase.flows.run import run_pilot
 from pilotbase.pilots.progress import Progress, Silent
 from pilotbase.pilots.records import find_run
 from pilotbase.ports import Clock

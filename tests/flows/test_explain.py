@@ -14,8 +14,9 @@ from pilotbase.app import opened
 from pilotbase.cli.wording import tell
 from pilotbase.context import Context
 from pilotbase.errors import UserError
+from pilotbase.flows.criteria import scenario_key
 from pilotbase.flows.explain import explain_pilot
-from pilotbase.flows.prepare import load_pilot, scenario_key
+from pilotbase.flows.prepare import load_pilot
 from pilotbase.settings import Settings
 from pilotbase.stats import power, sequential
 

@@ -13,7 +13,7 @@ from pilotbase.cli.console import Console
 from pilotbase.cli.live import Live
 from pilotbase.cli.tables import print_result
 from pilotbase.errors import UserError
-from pilotbase.flows.conclude import document_of
+from pilotbase.flows.document import document_of
 from pilotbase.flows.rerun import Rerun, rerun_dossier
 from pilotbase.pilots.progress import Progress, Silent
 

@@ -10,9 +10,10 @@ from pilotbase.app import opened
 from pilotbase.cli.console import Console
 from pilotbase.cli.live import Live
 from pilotbase.cli.tables import print_result
-from pilotbase.flows.conclude import document_of
+from pilotbase.flows.document import document_of
+from pilotbase.flows.options import RunOptions
 from pilotbase.flows.prepare import load_pilot
-from pilotbase.flows.run import RunOptions, run_pilot
+from pilotbase.flows.run import run_pilot
 from pilotbase.pilots.progress import Silent
 
 EXITS = "exit codes: 0 pass, 3 inconclusive, 1 fail, 2 wrong input, 4 no candidate could be reached, 130 interrupted"

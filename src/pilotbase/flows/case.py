@@ -11,10 +11,10 @@ from pilotbase.domain.canonical import canonical
 from pilotbase.domain.keys import call_key, score_key
 from pilotbase.errors import UserError
 from pilotbase.flows.commit import plain_input
-from pilotbase.flows.conclude import pilot_of
+from pilotbase.flows.criteria import METHODS, plan
 from pilotbase.flows.dossier import open_data
 from pilotbase.flows.evidence import read_log, transformer
-from pilotbase.flows.prepare import METHODS, plan
+from pilotbase.flows.facts import pilot_of
 from pilotbase.pilots.records import RunRecord
 
 __all__ = ["case_of"]

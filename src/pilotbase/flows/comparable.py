@@ -15,8 +15,9 @@ from pilotbase.domain.evidence import canonical_label
 from pilotbase.dossier.files import open_files
 from pilotbase.dossier.statement import RECORD
 from pilotbase.errors import UserError
-from pilotbase.flows.conclude import boards_of, pilot_of
-from pilotbase.flows.evidence import cases_path, read_cases
+from pilotbase.flows.casebook import cases_path, read_cases
+from pilotbase.flows.conclude import boards_of
+from pilotbase.flows.facts import pilot_of
 from pilotbase.flows.verify import dossier_boards, sound_record
 from pilotbase.pilots.records import find_run
 

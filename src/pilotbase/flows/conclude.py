@@ -1,7 +1,7 @@
 """From recorded evidence to the result, calling nothing."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pilotbase.checks.board import Board
@@ -10,53 +10,17 @@ from pilotbase.checks.rows import CaseColumns
 from pilotbase.context import Context
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.domain.pilot import Pilot
-from pilotbase.domain.verdict import CandidateResult, Family, RunResult, roll_up_run, withhold
+from pilotbase.domain.verdict import CandidateResult, RunResult, roll_up_run, withhold
 from pilotbase.errors import UserError
-from pilotbase.flows.evidence import calibrations, cases_path, feed, make_boards, read_cases, read_log
-from pilotbase.flows.prepare import plan
+from pilotbase.flows.casebook import cases_path, read_cases
+from pilotbase.flows.criteria import plan
+from pilotbase.flows.document import document_of
+from pilotbase.flows.evidence import calibrations, feed, make_boards, read_log
+from pilotbase.flows.facts import RunFacts, facts_of, pilot_of
 from pilotbase.pilots.observe import OBSERVED
 from pilotbase.pilots.records import RunRecord
-from pilotbase.spec.parts import parse
 
-__all__ = ["RunFacts", "account_of", "boards_of", "conclude_run", "document_of", "facts_of", "pilot_of", "result_of"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFacts:
-    """What a result needs of a run beside its pilot and evidence."""
-
-    run: str
-    round: int
-    early_stop: bool
-    partial: str
-    only: tuple[str, ...]
-    fingerprints: Mapping[str, str]
-
-
-def facts_of(record: RunRecord) -> RunFacts:
-    """The facts of a run in this home."""
-    options = record.options
-    return RunFacts(
-        run=record.run,
-        round=record.round,
-        early_stop=options["early_stop"],
-        partial=options["partial"],
-        only=tuple(options["only"]),
-        fingerprints=record.fingerprints,
-    )
-
-
-def pilot_of(document: Mapping[str, Any]) -> Pilot:
-    """The pilot of a normalised document. Targets keep their options as plain data: nothing is reached from here."""
-    candidates = [
-        {**c, "target": {"kind": (kind := next(iter(c["target"]))), "options": c["target"][kind]}} for c in document["candidates"]
-    ]
-    parsed = parse(Pilot, {**document, "candidates": candidates})
-    if parsed.value is None or parsed.findings:
-        raise UserError(
-            "the recorded pilot cannot be read by this version", hint="; ".join(f.problem.message for f in parsed.findings[:3])
-        )
-    return parsed.value
+__all__ = ["account_of", "boards_of", "conclude_run", "result_of"]
 
 
 def conclude_run(context: Context, record: RunRecord, *, confidence: float | None = None) -> tuple[RunResult, dict[str, Any]]:
@@ -150,46 +114,3 @@ def result_of(
         family=family,
         candidates=tuple(candidates),
     )
-
-
-def document_of(result: RunResult) -> dict[str, Any]:
-    """The shape of VERDICT.md section 8, with the reasons in both languages."""
-
-    def check(c: Any) -> dict[str, Any]:
-        body = {f: getattr(c, f) for f in c.__dataclass_fields__ if f not in ("reasons", "parts")}
-        return {
-            **body,
-            "reasons": [r.text("en") for r in c.reasons],
-            "reasons_zh": [r.text("zh") for r in c.reasons],
-            "parts": [dict(p) for p in c.parts],
-        }
-
-    return {
-        "schema": "pilotbase.run/1",
-        "run": result.run,
-        "pilot": result.pilot,
-        "verdict": result.verdict,
-        "status": result.status,
-        "confirmatory": result.confirmatory,
-        "exploratory_because": list(result.exploratory_because),
-        "confidence": result.confidence,
-        "family": _family(result.family),
-        "candidates": [
-            {
-                "id": c.id,
-                "role": c.role,
-                "fingerprint": c.fingerprint,
-                "verdict": c.verdict,
-                "reasons": list(c.reasons),
-                "gates": [
-                    {"gate": g.gate, "mandatory": g.mandatory, "verdict": g.verdict, "checks": [check(k) for k in g.checks]}
-                    for g in c.gates
-                ],
-            }
-            for c in result.candidates
-        ],
-    }
-
-
-def _family(family: Family) -> dict[str, Any]:
-    return asdict(family)

@@ -8,7 +8,7 @@ from typing import Any
 from pilotbase.data.files import FileCases
 from pilotbase.domain.pilot import Pilot
 from pilotbase.errors import UserError
-from pilotbase.flows.prepare import label_files
+from pilotbase.flows.labels import label_files
 from pilotbase.pilots.records import RunRecord
 
 __all__ = ["Wishes", "check_wishes", "enclosed", "labels_name"]

@@ -11,8 +11,9 @@ from pilotbase.context import Context
 from pilotbase.data.files import open_cases
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.errors import UserError
-from pilotbase.flows.conclude import pilot_of
-from pilotbase.flows.evidence import cases_path, read_cases, read_log
+from pilotbase.flows.casebook import cases_path, read_cases
+from pilotbase.flows.evidence import read_log
+from pilotbase.flows.facts import pilot_of
 from pilotbase.pilots.records import RunRecord
 
 __all__ = ["failures_of"]

@@ -7,7 +7,8 @@ import polars as pl
 
 from pilotbase.checks.board import Board
 from pilotbase.domain.variant import Variant
-from pilotbase.flows.prepare import Prepared, usable_labels
+from pilotbase.flows.labels import usable_labels
+from pilotbase.flows.prepare import Prepared
 from pilotbase.judges.labels import Label
 from pilotbase.judges.model import build
 from pilotbase.pilots.judging import CALIBRATION, Bench, expected_of, judge_answers, judge_labels

@@ -1,43 +1,25 @@
 """From a pilot file to everything that a run needs to know before the first call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from pilotbase import plugins
-from pilotbase.checks.plan import PlannedCheck, plan_checks, plan_family
 from pilotbase.checks.rows import CaseColumns
 from pilotbase.checks.rules import metric_problems
 from pilotbase.context import Context
-from pilotbase.data.encoding import digest_file
 from pilotbase.data.files import FileCases, open_cases
-from pilotbase.domain.canonical import canonical, digest, digest_bytes
+from pilotbase.domain.canonical import canonical, digest_bytes
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.domain.pilot import Candidate, Pilot, TargetSpec
-from pilotbase.domain.variant import Variant
-from pilotbase.domain.verdict import Family
-from pilotbase.errors import UserError
-from pilotbase.judges.labels import Label, read_labels
+from pilotbase.flows.criteria import case_columns, criteria_document
+from pilotbase.flows.labels import check_labels, label_files, usable_labels
+from pilotbase.judges.labels import Label
 from pilotbase.ports import Fingerprint, Prompting, TargetContext
 from pilotbase.spec.load import Loaded, load
 
-__all__ = [
-    "METHODS",
-    "Elsewhere",
-    "Prepared",
-    "case_columns",
-    "criteria_document",
-    "label_files",
-    "load_pilot",
-    "plan",
-    "prepare",
-    "scenario_key",
-    "usable_labels",
-]
-
-# Named in the criteria: a change to any estimator, bound or look schedule raises it.
-METHODS = "pilotbase.methods/1"
+__all__ = ["Elsewhere", "Prepared", "load_pilot", "prepare"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +90,7 @@ def prepare(context: Context, loaded: Loaded, scratch: Path, *, early_stop: bool
     labels = {path: usable_labels(file) for path, file in files.items()}
     cases = open_cases(test, loaded.folder.absolute(), pilot.seed, scratch)
     for path, rows in labels.items():
-        _check_labels(files[path], rows, cases)
+        check_labels(files[path], rows, cases)
     contexts, fingerprints, targets = {}, {}, {}
     for candidate in pilot.candidates:
         target = targets[candidate.id] = elsewhere.targets.get(candidate.id, candidate.target)
@@ -140,71 +122,3 @@ def target_context(context: Context, folder: Path, media: tuple[str, ...], candi
         scratch=scratch / candidate.id,
         media=media,
     )
-
-
-def criteria_document(loaded: Loaded, cases: FileCases, labels: Mapping[str, Path], *, early_stop: bool) -> dict[str, Any]:
-    """All that the verdict is a function of, beside the answers (VERDICT.md section 4). `labels`: where each labels file lies."""
-    return {
-        "schema": "pilotbase.criteria/1",
-        "pilot": loaded.document,
-        "packs": dict(loaded.packs),
-        "methods": METHODS,
-        "seed": loaded.pilot.seed,
-        "early_stop": early_stop,
-        "data": {"digest": cases.digest, "order": cases.order, "count": cases.count},
-        "labels": {path: digest_file(file) for path, file in labels.items()},
-    }
-
-
-def label_files(pilot: Pilot) -> list[str]:
-    """The labels files that checks name, each once."""
-    return sorted(
-        {c.judge.labels for g in pilot.open_gates for c in g.checks if c.judge is not None and c.judge.labels is not None}
-    )
-
-
-def usable_labels(path: Path) -> list[Label]:
-    """The rows of a labels file that measure something: `unsure` ones do not."""
-    return [row for row in read_labels(path) if row.label != "unsure"]
-
-
-def _check_labels(path: Path, rows: Sequence[Label], cases: FileCases) -> None:
-    unanswered = {row.id: row.line for row in rows if row.answer is None}
-    missing = unanswered.keys() - set(cases.ids) if unanswered else set()
-    if missing:
-        name = min(missing, key=lambda n: unanswered[n])
-        more = f", and {len(missing) - 1} more rows are like it" * (len(missing) > 1)
-        raise UserError(
-            f"the label of `{name}` names no answer, and the test data has no such case{more}",
-            where=f"{path}:{unanswered[name]}",
-            hint="put the answer that was labelled into a column `answer`, or use the ids of the test data",
-        )
-
-
-def case_columns(cases: FileCases, pilot: Pilot) -> CaseColumns:
-    """What the checks know of the cases."""
-    positive = canonical_label(pilot.data.test.positive)
-    truth = cases.truth
-    return CaseColumns(
-        count=cases.count,
-        ids=cases.ids,
-        truth=truth,
-        numbers=cases.numbers,
-        positive=truth.names.index(positive) if truth is not None and positive is not None else -1,
-        groups=cases.groups,
-        clusters=cases.clusters,
-    )
-
-
-def plan(pilot: Pilot, round_: int, *, early_stop: bool) -> tuple[Family, Sequence[PlannedCheck], Sequence[Variant]]:
-    """The family, its checks and the variants that they need, in a round."""
-    family = plan_family(pilot, round_)
-    planned, variants = plan_checks(pilot, family, early_stop=early_stop)
-    return family, planned, variants
-
-
-def scenario_key(pilot: Pilot) -> str:
-    """The scenario as rounds are counted on it: its area, field, owner and need, whatever the pilot is called."""
-    s = pilot.scenario
-    need = s.need if isinstance(s.need, str) else [s.need.en, s.need.zh]
-    return digest({"area": s.area, "field": s.field, "owner": s.owner, "need": need})

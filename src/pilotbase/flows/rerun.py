@@ -18,8 +18,10 @@ from pilotbase.errors import UserError
 from pilotbase.flows.comparable import read_comparable
 from pilotbase.flows.compare import Comparison, compare_runs
 from pilotbase.flows.enclose import labels_name
-from pilotbase.flows.prepare import Elsewhere, label_files
-from pilotbase.flows.run import RunOptions, run_pilot
+from pilotbase.flows.labels import label_files
+from pilotbase.flows.options import RunOptions
+from pilotbase.flows.prepare import Elsewhere
+from pilotbase.flows.run import run_pilot
 from pilotbase.flows.verify import verify_dossier
 from pilotbase.pilots.progress import Progress
 from pilotbase.spec.load import Loaded, load_text

@@ -2,63 +2,37 @@
 
 import asyncio
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-
-import orjson
 
 from pilotbase import plugins
 from pilotbase.context import Context
 from pilotbase.domain.verdict import RunResult
 from pilotbase.errors import Interrupted, UserError
 from pilotbase.flows.asking import ask_all
+from pilotbase.flows.casebook import write_cases
 from pilotbase.flows.conclude import conclude_run
-from pilotbase.flows.evidence import write_cases
+from pilotbase.flows.criteria import plan, scenario_key
 from pilotbase.flows.judging import check_judges
-from pilotbase.flows.prepare import Elsewhere, Prepared, plan, prepare, scenario_key
+from pilotbase.flows.options import RunOptions
+from pilotbase.flows.prepare import Elsewhere, Prepared, prepare
+from pilotbase.flows.resume import resume_run
 from pilotbase.pilots.limits import Budget
 from pilotbase.pilots.progress import Progress
 from pilotbase.pilots.records import (
     RunRecord,
     create_run,
-    find_criteria,
     finish_run,
     get_run,
     record_criteria,
     set_account,
     set_state,
-    unfinished_run,
 )
 from pilotbase.spec.load import Loaded
 from pilotbase.store.lock import RunLock
 
-__all__ = ["RunOptions", "run_pilot"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How to run: `only` and `limit` make a run partial; `resume` names one to go on with; `fresh` begins a new one."""
-
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    resume: str | None = None
-    fresh: bool = False
-    early_stop: bool = True
-    executor: str = "local"
-
-    @property
-    def partial(self) -> str:
-        """Why a run with these options is partial, or ""."""
-        words = [f"--only {', '.join(self.only)}"] * bool(self.only) + [f"--limit {self.limit}"] * (self.limit is not None)
-        return " and ".join(words)
-
-    def arguments(self) -> list[str]:
-        """The flags that say the same on the command line, for a run that goes on."""
-        words = [w for name in self.only for w in ("--only", name)]
-        words += ["--limit", str(self.limit)] if self.limit is not None else []
-        return [*words, *(["--no-early-stop"] if not self.early_stop else [])]
+__all__ = ["run_pilot"]
 
 
 def run_pilot(
@@ -72,7 +46,7 @@ def run_pilot(
         check_judges(prepared)
         for repair in prepared.cases.repairs:
             progress.note(f"{prepared.cases.path.name}: {repair}")
-        record = _resume(context, prepared, options, progress) or _begin(context, prepared, options)
+        record = resume_run(context, prepared, options, progress) or _begin(context, prepared, options)
         context.disk.make_folder(context.run_folder(record.run))
         with (
             RunLock(context.run_folder(record.run) / "run.lock", context.disk),
@@ -146,65 +120,6 @@ def _begin(context: Context, prepared: Prepared, options: RunOptions) -> RunReco
             },
         },
     )
-
-
-def _resume(context: Context, prepared: Prepared, options: RunOptions, progress: Progress) -> RunRecord | None:
-    """The unfinished run to go on with, if there is one and nothing changed; exit 2 where something did."""
-    if options.fresh:
-        return None
-    found = (
-        get_run(context.database, options.resume) if options.resume else unfinished_run(context.database, prepared.pilot.pilot)
-    )
-    if found is None:
-        return None
-    if found.state == "finished":
-        raise UserError(
-            f"run {found.run} is finished", hint=f"see it with `pilotbase show {found.run}`, or leave --resume out for a new run"
-        )
-    changed = list(_changes(context, found, prepared, options))
-    if changed:
-        raise UserError(
-            f"run {found.run} is unfinished, and since it began these changed: {'; '.join(changed)}",
-            hint="undo the change to go on with it, or start over with --fresh (the unfinished run is kept, its round is spent)",
-        )
-    progress.note(f"going on with the unfinished run {found.run}")
-    return found
-
-
-def _changes(context: Context, found: RunRecord, prepared: Prepared, options: RunOptions) -> Iterator[str]:
-    if found.pilot != prepared.pilot.pilot:
-        yield f"it is of pilot `{found.pilot}`, and this one is `{prepared.pilot.pilot}`"
-    if found.data_digest != prepared.cases.digest:
-        yield f"the data ({prepared.cases.path.name})"
-    if found.criteria_digest != prepared.criteria_digest:
-        yield from _changed_criteria(find_criteria(context.database, found.criteria_digest), prepared)
-    for name, before in found.fingerprints.items():
-        now = prepared.fingerprints.get(name)
-        if now is not None and now.digest != before:
-            parts = next(c["parts"] for c in found.options["candidates"] if c["id"] == name)
-            moved = sorted(k for k in {*parts, *now.parts} if parts.get(k) != now.parts.get(k))
-            yield f"candidate `{name}` ({', '.join(moved[:5]) or 'its fingerprint'})"
-    if list(options.only) != found.options["only"]:
-        yield "--only"
-    if options.limit != found.options["limit"]:
-        yield "--limit"
-
-
-def _changed_criteria(before: Mapping[str, Any], prepared: Prepared) -> Iterator[str]:
-    """Which parts of the criteria are others now; the data is told by itself."""
-    now = orjson.loads(prepared.criteria)
-    told = {
-        "pilot": f"the spec ({prepared.loaded.path.name})",
-        "packs": f"a pack that {prepared.loaded.path.name} uses",
-        "methods": "the methods of this version of pilotbase",
-        "early_stop": "--no-early-stop",
-    }
-    for part, words in told.items():
-        if before.get(part) != now.get(part):
-            yield words
-    for path in sorted({*before.get("labels", {}), *now["labels"]}):
-        if before.get("labels", {}).get(path) != now["labels"].get(path):
-            yield f"the labels ({path})"
 
 
 def _ask(context: Context, record: RunRecord, prepared: Prepared, options: RunOptions, progress: Progress) -> dict[str, Any]:

@@ -16,9 +16,12 @@ from pilotbase.domain.evidence import canonical_label
 from pilotbase.dossier import trust
 from pilotbase.dossier.verify import Trust, Verification, verify
 from pilotbase.errors import UserError
-from pilotbase.flows.conclude import RunFacts, account_of, document_of, pilot_of, result_of
-from pilotbase.flows.evidence import columns_of, make_boards
-from pilotbase.flows.prepare import plan
+from pilotbase.flows.casebook import columns_of
+from pilotbase.flows.conclude import account_of, result_of
+from pilotbase.flows.criteria import plan
+from pilotbase.flows.document import document_of
+from pilotbase.flows.evidence import make_boards
+from pilotbase.flows.facts import RunFacts, pilot_of
 from pilotbase.ports import Observations
 from pilotbase.signing import Key
 
