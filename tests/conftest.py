@@ -3,12 +3,18 @@
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--full", action="store_true", help="simulations and fault series at full size; peers in their own environments"
-    )
+    parser.addoption("--full", action="store_true", help="simulations and fault series at full size")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # The same examples in every reduced run, so that a red one is the change's fault; new ones are looked for with --full.
+    settings.register_profile("steady", deadline=None, derandomize=True)
+    settings.register_profile("searching", deadline=None)
+    settings.load_profile("searching" if config.getoption("--full") else "steady")
 
 
 @pytest.fixture(scope="session")

@@ -209,3 +209,15 @@ def test_another_confidence_is_exploratory_and_never_a_pass(tmp_path: Path) -> N
     same = pilotbase(base.home, "conclude", "last", "--confidence", "0.95", "--json")
     assert (same.code, same.json["confirmatory"]) == (0, True)
     assert pilotbase(base.home, "show", "last", "--json").json["verdict"] == "pass"
+
+
+def test_the_record_names_the_end_of_each_evidence_chain_of_the_home(base: Base, dossier: Path) -> None:
+    said = record_of(dossier)["evidence"]
+    with base.opened() as context:
+        for candidate, end in said.items():
+            rows = context.database.rows(
+                "SELECT digest, rows FROM segments WHERE log = ? ORDER BY seq",
+                (f"{record_of(dossier)['run']['id']}/{candidate}",),
+            )
+            assert end == {"segments": len(rows), "rows": sum(r["rows"] for r in rows), "head": rows[-1]["digest"]}
+    assert said["good"]["rows"] >= 1

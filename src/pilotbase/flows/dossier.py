@@ -27,6 +27,7 @@ from pilotbase.flows.entries import (
     run_entry,
     unquoted,
 )
+from pilotbase.flows.evidence import log_head
 from pilotbase.flows.facts import facts_of, pilot_of
 from pilotbase.flows.figures import environment, figures_of, history, not_tested
 from pilotbase.flows.secret import run_secret
@@ -83,6 +84,7 @@ def make_dossier(context: Context, record: RunRecord, out: Path, wishes: Wishes)
             **figures_of(context, record, pilot, columns, quote=wishes.data),
             "not_tested": not_tested(record, pilot, boards, columns),
             "history": history(context, record),
+            "evidence": {name: log_head(context, record.run, name) for name in boards},
             "environment": environment(),
         }
         materials = Materials(

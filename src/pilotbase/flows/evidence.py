@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 
@@ -21,7 +22,7 @@ from pilotbase.ports import Cases
 from pilotbase.store.index import DatabaseIndex
 from pilotbase.store.segments import SegmentLog
 
-__all__ = ["asking_order", "calibrations", "judged_labels", "make_boards", "open_log", "read_log", "transformer"]
+__all__ = ["asking_order", "calibrations", "judged_labels", "log_head", "make_boards", "open_log", "read_log", "transformer"]
 
 ROLL_ROWS = 8192
 
@@ -57,6 +58,12 @@ def make_boards(
     for name in asking_order(pilot):
         boards[name] = Board(name, planned, variants, columns, references=boards, feeds=feeds.get(name, ()))
     return boards
+
+
+def log_head(context: Context, run: str, candidate: str) -> dict[str, Any]:
+    """The end of a candidate's evidence chain: what a dossier says of it binds every segment that the custodian keeps."""
+    infos = DatabaseIndex(context.database, f"{run}/{candidate}").list()
+    return {"segments": len(infos), "rows": sum(i.rows for i in infos), "head": infos[-1].digest if infos else None}
 
 
 def feed(board: Board, frames: Iterator[pl.DataFrame]) -> None:
