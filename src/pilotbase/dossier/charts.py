@@ -158,10 +158,10 @@ def histogram(bins: Sequence[Any], uid: str, language: str) -> Markup:
         if len(bins) <= 16:
             drawn.append(_label(10 + (i + 0.5) * step, base - tall - 5, number(seen), width, "count-text"))
     drawn.append(Markup('<line class="axis" x1="0" x2="{w:g}" y1="{y:g}" y2="{y:g}"/>').format(w=width, y=base))
-    every = max(1, -(-len(bins) // 7))
+    every = max(1, -(-len(bins) // 4))  # five labels at most: more run into each other
     for i in range(0, len(bins), every):
         drawn.append(_label(10 + i * step, base + 16, number(bins[i].get("from"), "s"), width, "axis-text"))
-    if bins[-1].get("to") is not None and (len(bins) % every == 0 or len(bins) <= 7):
+    if bins[-1].get("to") is not None and (len(bins) % every == 0 or len(bins) <= 4):
         drawn.append(_label(width - 10, base + 16, number(bins[-1].get("to"), "s"), width, "axis-text"))
     return Markup("").join([*drawn, Markup("</svg>")])
 
