@@ -40,7 +40,6 @@ __all__ = [
     "Target",
     "TargetContext",
     "TargetKind",
-    "Work",
 ]
 
 Secrets = Callable[[str], str | None]
@@ -192,18 +191,7 @@ class Cases(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """What an executor needs to rebuild a target anywhere: data, never a closure."""
-
-    candidate: str
-    kind: str
-    options: Any
-    context: TargetContext
-
-
 Record = Callable[[Sequence[Ask], Sequence[Reply]], None]
-FrameRecord = Callable[[int, "pl.DataFrame", FrameReply], None]
 
 
 class Executor(Protocol):

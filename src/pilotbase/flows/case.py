@@ -10,7 +10,7 @@ from pilotbase.context import Context
 from pilotbase.domain.canonical import canonical
 from pilotbase.domain.keys import call_key, score_key
 from pilotbase.errors import UserError
-from pilotbase.flows.commit import plain_input
+from pilotbase.flows.commit import plain_input, position_of
 from pilotbase.flows.criteria import METHODS, plan
 from pilotbase.flows.dossier import open_data
 from pilotbase.flows.evidence import read_log, transformer
@@ -34,9 +34,7 @@ def case_of(context: Context, record: RunRecord, case: str) -> list[dict[str, An
         )
     cases = open_data(context, record)
     try:
-        position = next((i for i, name in enumerate(cases.ids) if name == case), None)
-        if position is None:
-            raise UserError(f"the data has no case `{case}`", where=str(cases.path))
+        position = position_of(cases, case)
         _, planned, variants = plan(pilot, record.round, early_stop=record.options["early_stop"])
         transform = transformer(cases, pilot.seed, pilot.data.test.media)
         plain = cases.inputs(position, position + 1)

@@ -11,12 +11,21 @@ from pilotbase.context import Context
 from pilotbase.data.encoding import digest_file
 from pilotbase.data.files import FileCases
 from pilotbase.dossier import commitments
+from pilotbase.errors import UserError
 from pilotbase.flows.evidence import read_log
 from pilotbase.pilots.records import RunRecord
 
-__all__ = ["answers_of", "committed_input", "leaves_of", "plain_input"]
+__all__ = ["answers_of", "committed_input", "leaves_of", "plain_input", "position_of"]
 
 WINDOW = 4096
+
+
+def position_of(cases: FileCases, case: str) -> int:
+    """The position of the case of that id. UserError where the data has none."""
+    position = next((i for i, name in enumerate(cases.ids) if name == case), None)
+    if position is None:
+        raise UserError(f"the data has no case `{case}`", where=str(cases.path))
+    return position
 
 
 def leaves_of(context: Context, record: RunRecord, cases: FileCases, candidate: str, secret: bytes) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from typing import Any
 from pilotbase.context import Context
 from pilotbase.dossier.disclose import OpenedCase, check, disclose
 from pilotbase.errors import UserError
-from pilotbase.flows.commit import answers_of, committed_input, leaves_of
+from pilotbase.flows.commit import answers_of, committed_input, leaves_of, position_of
 from pilotbase.flows.dossier import open_data
 from pilotbase.flows.secret import run_secret
 from pilotbase.flows.verify import verify_dossier
@@ -29,9 +29,7 @@ def open_case(context: Context, run: str, candidate: str, case: str) -> dict[str
         raise UserError(f"run {record.run} has no candidate `{candidate}`", hint=f"one of: {', '.join(names)}")
     cases = open_data(context, record)
     try:
-        position = next((i for i, name in enumerate(cases.ids) if name == case), None)
-        if position is None:
-            raise UserError(f"the data has no case `{case}`", where=str(cases.path))
+        position = position_of(cases, case)
         secret = run_secret(context, record.run)
         leaves = list(leaves_of(context, record, cases, candidate, secret))
         media = record.options["document"]["data"]["test"]["media"]

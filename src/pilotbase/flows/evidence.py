@@ -10,7 +10,7 @@ from pilotbase.checks.board import Board
 from pilotbase.checks.conclude import Calibration
 from pilotbase.checks.plan import PlannedCheck
 from pilotbase.checks.rows import CaseColumns
-from pilotbase.checks.transforms import TRANSFORMS
+from pilotbase.checks.transforms import choose_transform
 from pilotbase.context import Context
 from pilotbase.domain.evidence import OBSERVATION
 from pilotbase.domain.pilot import Pilot
@@ -112,7 +112,7 @@ def transformer(cases: Cases, seed: int, media: Sequence[str] = ()) -> Transform
     def transform(variant: Variant, frame: pl.DataFrame, start: int) -> pl.DataFrame:
         assert variant.transform is not None
         strength, unit = variant.transform.strength
-        row = TRANSFORMS[variant.transform.transform]
+        row = choose_transform(variant.transform.transform)
         kept = frame.select(c for c in frame.columns if c in media)  # paths are not values to disturb
         changed = row.apply(
             frame.drop(kept.columns),

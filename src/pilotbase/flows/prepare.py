@@ -13,6 +13,7 @@ from pilotbase.data.files import FileCases, open_cases
 from pilotbase.domain.canonical import canonical, digest_bytes
 from pilotbase.domain.evidence import canonical_label
 from pilotbase.domain.pilot import Candidate, Pilot, TargetSpec
+from pilotbase.errors import UserError
 from pilotbase.flows.criteria import case_columns, criteria_document
 from pilotbase.flows.labels import check_labels, label_files, usable_labels
 from pilotbase.judges.labels import Label
@@ -24,9 +25,13 @@ __all__ = ["Elsewhere", "Prepared", "load_pilot", "prepare"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """Where a rerun finds what the declaration names: another file of the same data, folders, targets, labels files."""
+    """Where a rerun finds what the declaration names: another file of the same data, folders, targets, labels files.
+
+    `digest` is the one that the data must have.
+    """
 
     data: Path | None = None
+    digest: str | None = None
     folders: Mapping[str, Path] = field(default_factory=dict)
     targets: Mapping[str, TargetSpec] = field(default_factory=dict)
     labels: Mapping[str, Path] = field(default_factory=dict)
@@ -89,6 +94,9 @@ def prepare(context: Context, loaded: Loaded, scratch: Path, *, early_stop: bool
     files = {path: elsewhere.labels.get(path, loaded.folder / path) for path in label_files(pilot)}
     labels = {path: usable_labels(file) for path, file in files.items()}
     cases = open_cases(test, loaded.folder.absolute(), pilot.seed, scratch)
+    if elsewhere.digest is not None and cases.digest != elsewhere.digest:
+        cases.close()
+        raise _other_data(cases, elsewhere.digest)
     for path, rows in labels.items():
         check_labels(files[path], rows, cases)
     contexts, fingerprints, targets = {}, {}, {}
@@ -109,6 +117,14 @@ def prepare(context: Context, loaded: Loaded, scratch: Path, *, early_stop: bool
         criteria=criteria,
         criteria_digest=digest_bytes(criteria),
         early_stop=early_stop,
+    )
+
+
+def _other_data(cases: FileCases, wanted: str) -> UserError:
+    return UserError(
+        f"this is not the data of the dossier: its digest is {cases.digest[7:19]}…, and the dossier names {wanted[7:19]}…",
+        where=str(cases.path),
+        hint="bring the very file that was tested; a rerun on other data is another trial",
     )
 
 

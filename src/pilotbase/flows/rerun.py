@@ -9,7 +9,6 @@ import orjson
 
 from pilotbase.checks.rules import metric_problems
 from pilotbase.context import Context
-from pilotbase.data.files import open_cases
 from pilotbase.domain.canonical import digest
 from pilotbase.domain.pilot import Pilot, TargetSpec
 from pilotbase.domain.verdict import RunResult
@@ -63,7 +62,6 @@ def rerun_dossier(context: Context, path: Path, brought: Rerun, progress: Progre
     if found.status == "unknown-signer":
         _refuse_strange_code(found.signer, loaded.pilot, brought)
         progress.note(f"the dossier is intact, but its signer is unknown here: {found.signer}")
-    _refuse_other_data(context, loaded, elsewhere, record)
     told = record["run"]["options"]
     options = RunOptions(fresh=True, early_stop=told["early_stop"], only=tuple(told["only"]), limit=told["limit"])
     result = run_pilot(context, loaded, options, progress, elsewhere)
@@ -128,7 +126,8 @@ def _elsewhere(record: Mapping[str, Any], pilot: Pilot, work: Path, brought: Rer
             raise UserError(
                 f"the dossier does not enclose candidate `{candidate.id}`", hint=f"bring it: --candidate {candidate.id}=TARGET"
             )
-    return Elsewhere(data=data, folders=folders, targets=targets, labels=_labels(pilot, work, data))
+    wanted, labels = record["data"]["digest"], _labels(pilot, work, data)
+    return Elsewhere(data=data, digest=wanted, folders=folders, targets=targets, labels=labels)
 
 
 def _labels(pilot: Pilot, work: Path, data: Path) -> dict[str, Path]:
@@ -152,18 +151,3 @@ def _brought(target: TargetSpec, text: str) -> tuple[Path, TargetSpec]:
         raise UserError(f"a candidate of kind {target.kind} cannot be brought on the command line")
     path = Path(text)
     return path.parent.absolute(), TargetSpec(kind=target.kind, options=replace(target.options, **{word: path.name}))
-
-
-def _refuse_other_data(context: Context, loaded: Loaded, elsewhere: Elsewhere, record: Mapping[str, Any]) -> None:
-    assert elsewhere.data is not None
-    test = replace(loaded.pilot.data.test, path=str(elsewhere.data.absolute()))
-    cases = open_cases(test, loaded.folder, loaded.pilot.seed, context.scratch())
-    found = cases.digest
-    cases.close()
-    wanted = record["data"]["digest"]
-    if found != wanted:
-        raise UserError(
-            f"this is not the data of the dossier: its digest is {found[7:19]}…, and the dossier names {wanted[7:19]}…",
-            where=str(elsewhere.data),
-            hint="bring the very file that was tested; a rerun on other data is another trial",
-        )

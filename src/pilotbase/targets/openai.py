@@ -23,6 +23,7 @@ from pilotbase.prompt import Prompt
 
 __all__ = ["Options", "call_parameters", "kind"]
 
+DECODING = ("params", "tools", "stream")
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "cookie")
 _OURS = ("model", "messages", "stream", "tools")
 
@@ -84,7 +85,8 @@ class Options:
 
 def call_parameters(options: Options) -> dict[str, Any]:
     """The decoding parameters of the call key (VERDICT.md section 7): they shape an answer and are no part of the identity."""
-    return {"params": dict(options.params), "tools": [dict(tool) for tool in options.tools], "stream": options.stream}
+    said = {name: getattr(options, name) for name in DECODING}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
 
 
 class OpenAI:
@@ -147,7 +149,7 @@ class Kind:
 
     name = "openai"
     options: type = Options
-    decoding = ("params", "tools", "stream")
+    decoding = DECODING
 
     def __init__(
         self,
