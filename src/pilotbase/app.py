@@ -12,7 +12,9 @@ __all__ = ["opened"]
 
 @contextmanager
 def opened(settings: Settings | None = None) -> Iterator[Context]:
-    """The context of the home that the settings name."""
+    """The context of the home, and of the database, that the settings name."""
     found = settings or read_settings()
-    with open_context(found.home, disk=LocalDisk(), clock=SystemClock(), secrets=found.secret) as context:
+    with open_context(
+        found.home, disk=LocalDisk(), clock=SystemClock(), secrets=found.secret, database=found.database
+    ) as context:
         yield context

@@ -53,12 +53,15 @@ class Context:
 
 
 @contextmanager
-def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets) -> Iterator[Context]:
-    """Open a home, making it where it is not there yet. UserError where it cannot be written."""
+def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, database: str | None = None) -> Iterator[Context]:
+    """Open a home, making it where it is not there yet. UserError where it cannot be written.
+
+    `database`: the address of a PostgreSQL database instead of the file in the home. UserError where it cannot be reached.
+    """
     disk.make_folder(home)
-    database = Database(home / "pilotbase.db", disk)
+    found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=database, disk=disk, clock=clock, secrets=secrets)
+        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets)
     finally:
-        database.close()
+        found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,18 @@ __all__ = [
     "Coded",
     "EvidenceLog",
     "Executor",
+    "Finding",
     "Fingerprint",
     "FrameReply",
     "FrameTarget",
+    "Guard",
+    "GuardKind",
     "Judge",
     "Judgement",
     "Observations",
     "Prompting",
     "Question",
+    "RemoteGuard",
     "Scoreboard",
     "Secrets",
     "Signer",
@@ -336,3 +340,60 @@ class Signer(Protocol):
     key_id: str
 
     def sign(self, data: bytes) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a guard found in a text: characters `start <= i < end`, by which of its rules, and what stands there when masked.
+
+    What was found is never part of it: findings go to logs.
+    """
+
+    guard: str
+    rule: str
+    start: int
+    end: int
+    mask: str = "***"
+
+
+Phase = Literal["input", "output"]
+
+
+class Guard(Protocol):
+    """A deterministic rule on live text, run in the process itself.
+
+    `reach` is how many characters of a growing text stay open: a finding in `text` that ends more than `reach` characters before
+    its end is found in every longer text too, and no longer text has another one there. Findings are never longer than `reach`.
+    """
+
+    name: str
+    reach: int
+
+    def inspect(self, text: str, phase: Phase) -> Sequence[Finding]:
+        """All findings, in order of `start`. Never raises for any text."""
+        ...
+
+
+class RemoteGuard(Protocol):
+    """A model that judges whole texts over HTTP. `fail_open`: whether a text passes when the model does not answer in time."""
+
+    name: str
+    fail_open: bool
+
+    async def judge(self, text: str, phase: Phase) -> Sequence[Finding] | None:
+        """All findings; None where no judgement came within the guard's own time limit. Never raises."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class GuardKind(Protocol):
+    """What an entry point in `pilotbase.guards` names."""
+
+    name: str
+    options: type
+    """A frozen dataclass carrying `__pydantic_config__ = CONFIG`; may have `problems() -> Iterator[Problem]`."""
+
+    def build(self, options: Any, folder: Path, secrets: Secrets) -> "Guard | RemoteGuard":
+        """A guard ready to inspect. Relative paths start at `folder`. UserError where a file is missing or unreadable."""
+        ...

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 __all__ = ["Settings", "read_settings"]
@@ -10,17 +10,25 @@ __all__ = ["Settings", "read_settings"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """`home` holds all state. `environment` is where secrets are looked up by name, and never shown."""
+    """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
+
+    `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
+    """
 
     home: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)
+    database: str | None = field(default=None, repr=False)
 
     def secret(self, name: str) -> str | None:
-        """A secret by the name of its variable."""
+        """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
         return self.environment.get(name) or None
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here)."""
+    """Read PILOTBASE_HOME (default `.pilotbase` here) and PILOTBASE_DATABASE (default: SQLite in the home)."""
     found = dict(os.environ if environment is None else environment)
-    return Settings(home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(), environment=found)
+    return Settings(
+        home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(),
+        environment=found,
+        database=found.get("PILOTBASE_DATABASE") or None,
+    )

@@ -1,95 +1,106 @@
-"""The SQLite database of a home: write-ahead log, full durability, numbered migrations; several processes use it at once."""
+"""The database of a base: transactions by one writer at a time, numbered migrations; SQLite in the home, or PostgreSQL."""
 
-import sqlite3
 import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from pilotbase.errors import UserError
+from pilotbase.store.address import parse_address
 from pilotbase.store.disk import Disk, LocalDisk
+from pilotbase.store.driver import ConflictError, Driver, Row, Values
+from pilotbase.store.postgres import Postgres
+from pilotbase.store.sqlite import Sqlite
+
+__all__ = ["ConflictError", "Database", "Row", "Values", "migrations"]
 
 _TIMEOUT = 30.0
-_RESTORE = "restore the file from a backup, or move it away to begin an empty home"
-
-Values = Sequence[Any] | Mapping[str, Any]
-
-
-class ConflictError(UserError):
-    """A row with this key is already there, or a row that it refers to is not."""
 
 
 class Database:
-    """One connection to the database file at `path`, created and brought to the newest schema when opened.
+    """One connection to the SQLite file at a path, or to the PostgreSQL database of an address (`postgresql://...`).
 
-    Calls from several threads take turns. Every wait for another process ends after `timeout` seconds with a UserError.
-    A mistake in SQL is a bug and stays a sqlite3 error; everything that can happen to a user becomes a UserError.
+    What is not there yet is created, and brought to the newest schema, when it is opened. Calls from several threads take turns.
+    Every wait for another process ends after `timeout` seconds with a UserError. A mistake in SQL is a bug and stays an error
+    of the library; everything that can happen to a user becomes a UserError. `where` names the database in messages.
+
+    SQL is what both understand: `?` or `:name` for values, `INSERT ... ON CONFLICT`, `RETURNING`. Whatever changes rows does so
+    as the only writer, inside `transaction()` or alone; what is read outside sees only what was committed.
     """
 
-    __slots__ = ("_connection", "_depth", "_turn", "path")
+    __slots__ = ("_driver", "_failed", "_inside", "_turn", "where")
 
-    def __init__(self, path: Path, disk: Disk | None = None, *, timeout: float = _TIMEOUT) -> None:
-        self.path = path
+    def __init__(self, place: Path | str, disk: Disk | None = None, *, timeout: float = _TIMEOUT) -> None:
         self._turn = threading.RLock()
-        self._depth = 0
-        (disk or LocalDisk()).make_folder(path.parent)
-        with self._explained():
-            self._connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        self._inside = False
+        self._failed = False
+        self._driver: Driver
+        if isinstance(place, Path):
+            self._driver = Sqlite(place, disk or LocalDisk(), timeout=timeout)
+        else:
+            self._driver = Postgres(parse_address(place), timeout=timeout)
+        self.where = self._driver.where
         try:
-            self._prepare(timeout)
             self._migrate()
         except BaseException:
-            self._connection.close()
+            self._driver.close()
             raise
+
+    @property
+    def path(self) -> str:
+        """The same as `where`."""
+        return self.where
 
     @contextmanager
     def transaction(self) -> Iterator[Self]:
-        """All of the block happens, or nothing does. The write lock is taken at once; an inner block joins the outer one."""
+        """All of the block happens, or nothing does. The write lock is taken at once; an inner block joins the outer one.
+
+        An error inside it, of a statement or of an inner block, ends it even where it is caught: whatever is asked of the
+        database after that, and the end of the block, raise a RuntimeError. Keep blocks short, for every writer waits.
+        """
         with self._turn:
-            if self._depth:
-                yield self
+            if self._inside:
+                with self._doomed_by_errors():
+                    yield self
                 return
-            with self._explained():
-                self._connection.execute("BEGIN IMMEDIATE")
-            self._depth = 1
+            self._driver.begin()
+            self._inside = True
             try:
                 yield self
-                with self._explained():
-                    self._connection.execute("COMMIT")
+                self._check()
+                self._driver.commit()
             except BaseException:
-                self._roll_back()
+                self._driver.roll_back()
                 raise
             finally:
-                self._depth = 0
+                self._inside = self._failed = False
 
     def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; returns the number of rows it changed. Outside a transaction it is one by itself."""
-        with self._turn, self._explained():
-            return self._connection.execute(sql, values).rowcount
+        with self._turn, self._doomed_by_errors():
+            return self._driver.execute(sql, values)
 
     def execute_many(self, sql: str, values: Iterable[Values]) -> int:
         """Run one statement for each set of values, in one transaction; returns the number of rows changed."""
-        with self.transaction(), self._explained():
-            return self._connection.executemany(sql, values).rowcount
+        with self.transaction(), self._doomed_by_errors():
+            return self._driver.execute_many(sql, values)
 
-    def rows(self, sql: str, values: Values = ()) -> list[sqlite3.Row]:
+    def rows(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a query."""
-        with self._turn, self._explained():
-            return self._connection.execute(sql, values).fetchall()
+        with self._turn, self._doomed_by_errors():
+            return self._driver.rows(sql, values)
 
-    def row(self, sql: str, values: Values = ()) -> sqlite3.Row | None:
+    def row(self, sql: str, values: Values = ()) -> Row | None:
         """The first row of a query, or None."""
-        with self._turn, self._explained():
-            found = self._connection.execute(sql, values).fetchone()
-            return found if isinstance(found, sqlite3.Row) else None
+        with self._turn, self._doomed_by_errors():
+            return self._driver.row(sql, values)
 
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
-        with self._turn, self._explained():
-            self._connection.close()
+        with self._turn:
+            self._driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -97,62 +108,35 @@ class Database:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _prepare(self, timeout: float) -> None:
-        self._connection.row_factory = sqlite3.Row
-        deadline = time.monotonic() + timeout
-        with self._explained():
-            while not self._in_wal_mode() and time.monotonic() < deadline:
-                time.sleep(0.005)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("PRAGMA foreign_keys = ON")
-
-    def _in_wal_mode(self) -> bool:
-        # Processes that open a new file at once all switch its mode, and SQLite answers "busy" to that without waiting.
+    @contextmanager
+    def _doomed_by_errors(self) -> Iterator[None]:
+        # PostgreSQL gives a transaction up at its first error, and SQLite would go on: one rule for both, the stricter one.
+        self._check()
         try:
-            return bool(self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal")
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-                raise
-            return False
+            yield
+        except BaseException:
+            self._failed = self._inside
+            raise
+
+    def _check(self) -> None:
+        if self._failed:
+            raise RuntimeError("an error ended this transaction before; let it leave the block, and begin another one")
 
     def _migrate(self) -> None:
         steps = migrations()
-        if self._version() == len(steps):
+        if self._driver.version() == len(steps):
             return
         with self.transaction():
             # Asked again under the write lock: another process may have been first.
-            version = self._version()
+            version = self._driver.version()
             if version > len(steps):
                 raise UserError(
                     f"written by a newer version: its schema is {version}, this one knows {len(steps)}",
-                    where=str(self.path),
-                    hint="upgrade pilotbase, or choose another home folder",
+                    where=self.where,
+                    hint="upgrade pilotbase, or choose another home folder or database",
                 )
-            for script in steps[version:]:
-                for statement in _statements(script):
-                    self.execute(statement)
-            self.execute(f"PRAGMA user_version = {len(steps)}")
-
-    def _version(self) -> int:
-        found = self.row("PRAGMA user_version")
-        return int(found[0]) if found else 0
-
-    def _roll_back(self) -> None:
-        # A full disk makes SQLite roll back by itself; then there is nothing left to undo.
-        if self._connection.in_transaction:
-            with self._explained():
-                self._connection.execute("ROLLBACK")
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            known = _explain(self.path, error)
-            if known is None:
-                raise
-            raise known from error
+            if version < len(steps):
+                self._driver.migrate(steps[version:], len(steps))
 
 
 def migrations() -> list[str]:
@@ -160,49 +144,3 @@ def migrations() -> list[str]:
     folder = resources.files("pilotbase.store").joinpath("migrations")
     files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
     return [entry.read_text(encoding="utf-8") for entry in files]
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: `executescript` would commit the transaction around it."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _explain(path: Path, error: sqlite3.Error) -> UserError | None:
-    """What a user can do about a SQLite error, or None if it is a bug."""
-    code = getattr(error, "sqlite_errorcode", None)
-    primary = code & 0xFF if code is not None else None
-    where = str(path)
-    if primary == sqlite3.SQLITE_FULL:
-        return UserError(
-            "could not write: no space is left on the disk",
-            where=where,
-            hint="free space, then run the same command again; what was recorded is kept",
-        )
-    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return UserError(
-            "locked by another process that did not finish in time",
-            where=where,
-            hint="wait until that process has finished, or stop it, then run the same command again",
-        )
-    if primary in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return UserError(
-            f"could not open the database for writing ({error})",
-            where=where,
-            hint="give this user write access to the folder, or choose another home folder",
-        )
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return UserError(f"damaged, or not a database ({error})", where=where, hint=_RESTORE)
-    if primary == sqlite3.SQLITE_IOERR:
-        return UserError(
-            f"the disk failed under the database ({error})",
-            where=where,
-            hint="check free space, limits and the disk, then run the same command again; what was recorded is kept",
-        )
-    if primary == sqlite3.SQLITE_CONSTRAINT:
-        return ConflictError(f"the database refused the change ({error})", where=where, hint="it was recorded before")
-    return None
