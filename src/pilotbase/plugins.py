@@ -9,7 +9,7 @@ from pilotbase.errors import UserError
 
 __all__ = ["load", "names"]
 
-GROUPS = ("targets", "checks", "guards", "executors", "stages", "renderers", "packs")
+GROUPS = ("targets", "checks", "guards", "executors", "stages", "renderers", "packs", "sinks")
 
 
 @cache

@@ -30,7 +30,10 @@ PAIRS = (
 )
 EXEMPT = ("scripts/demo", "scripts/test")
 WIDTH = 100
-SUBCOMMANDS = ("disclose open", "disclose check", "key show", "key export", "key trust", "key revoke", "pack ls", "pack publish")
+SUBCOMMANDS = (
+    "disclose open", "disclose check", "key show", "key export", "key trust", "key create", "key ls", "key rotate", "key revoke",
+    "pack ls", "pack publish", "route add", "route ls", "route show", "route rm", "route policy", "usage reconcile",
+)  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"# (\S+/\S+\.(?:py|yaml))\n")
 

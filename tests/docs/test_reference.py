@@ -18,6 +18,7 @@ from pilotbase.domain.problem import kebab
 from pilotbase.domain.scenario import Scenario, Titles
 from pilotbase.spec.load import load_text
 from pilotbase.spec.packs import Pack
+from pilotbase.spec.route import read_route_file
 from pilotbase.spec.schema import json_schema
 from pilotbase.stats import power
 from pilotbase.targets import openai, python, recorded
@@ -89,7 +90,13 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "block"), examples(), ids=[f"{page} {i}" for i, (page, _) in enumerate(examples(), 1)])
-def test_every_piece_of_a_pilot_file_in_the_pages_is_right(page: str, block: str) -> None:
+def test_every_piece_of_a_pilot_or_route_file_in_the_pages_is_right(page: str, block: str, tmp_path: Path) -> None:
+    if re.search(r"^(upstreams|guards|labels):", block, re.MULTILINE):
+        head = "" if "upstreams:" in block else "name: r\nupstreams: [{url: 'http://127.0.0.1:1/v1'}]\n"
+        file = tmp_path / "route.yaml"
+        file.write_text(head + block, "utf-8")
+        assert read_route_file(file).upstreams
+        return
     if block.startswith("- {metric"):
         block = f"gates:\n  - gate: g\n    checks:\n{''.join(f'      {line}' for line in block.splitlines(keepends=True))}"
     words = set(re.findall(r"^(\w+):", block, re.MULTILINE))

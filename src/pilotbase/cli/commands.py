@@ -15,7 +15,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "disclose": ("pilotbase.cli.disclose", "open one case of a dossier with its proof, or check such a proof"),
     "rerun": ("pilotbase.cli.rerun", "run a dossier's pilot again on the same data, and compare"),
     "countersign": ("pilotbase.cli.countersign", "a second party's signature on criteria or on a dossier"),
-    "key": ("pilotbase.cli.key", "show, export, trust and revoke signing keys"),
+    "key": ("pilotbase.cli.key", "signing keys of this base, and access keys of its customers"),
     "pack": ("pilotbase.cli.pack", "list gate packs, show one, or publish one for good"),
+    "serve": ("pilotbase.cli.serve", "serve routes: OpenAI-compatible, metered, with keys and quotas"),
+    "route": ("pilotbase.cli.route", "add, list, show and remove what the gateway serves"),
+    "usage": ("pilotbase.cli.usage", "what was used and what it cost, and the proof that the ledger adds up"),
+    "stop": ("pilotbase.cli.stop", "stop the traffic of a route, of a key, or all of it"),
+    "resume": ("pilotbase.cli.resume", "let stopped traffic go on"),
     "schema": ("pilotbase.cli.schema", "JSON Schema of pilot.yaml for editors"),
 }

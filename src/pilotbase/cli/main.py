@@ -13,6 +13,9 @@ from pilotbase.errors import Interrupted, UserError
 
 __all__ = ["run"]
 
+_SERVE = frozenset(("ahocorasick", "fastapi", "httptools", "prometheus_client", "starlette", "uvicorn"))
+"""What the extra `serve` brings."""
+
 
 class Parser(argparse.ArgumentParser):
     """argparse whose errors are ours: one sentence, exit 2."""
@@ -68,7 +71,7 @@ def _run(arguments: Sequence[str]) -> int:
         near = nearest(name, COMMANDS)
         raise UserError(f"`{name}` is no command", hint=f"did you mean `{near}`?" if near else "see: pilotbase --help")
     module, told = COMMANDS[name]
-    noun = importlib.import_module(module)
+    noun = _load(module)
     own = Parser(
         prog=f"pilotbase {name}",
         description=told[0].upper() + told[1:] + ".",
@@ -76,3 +79,15 @@ def _run(arguments: Sequence[str]) -> int:
     )
     noun.arguments(own)
     return int(noun.main(own.parse_args(list(arguments[split + 1 :]))))
+
+
+def _load(module: str) -> Any:
+    """A command's module. UserError where it needs packages of an extra that is not installed."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in _SERVE:
+            message = f"this command needs the package {package}, which is not installed"
+            raise UserError(message, hint="install the extra: pip install 'pilotbase[serve]'") from None
+        raise

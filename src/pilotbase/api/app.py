@@ -1,0 +1,38 @@
+"""The administration API: the same stories as the command line, over HTTP, for bearers of an admin key."""
+
+from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
+
+from pilotbase import __version__
+from pilotbase.api import key_paths, report_paths, route_paths, stop_paths
+from pilotbase.api.access import gatekeeper
+from pilotbase.api.problems import RESPONSES, answer_errors
+from pilotbase.api.size import SizeLimit
+from pilotbase.context import Context
+
+__all__ = ["make_api"]
+
+
+def make_api(context: Context, pepper: bytes) -> ASGIApp:
+    """The ASGI application under `/api`. Its OpenAPI document, which needs no key, is at `/api/openapi.json`.
+
+    Operations run in threads and take turns at the database of `context`: give it a connection of its own where others wait.
+    """
+    app = FastAPI(
+        title="pilotbase administration",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    answer_errors(app)
+    admit = gatekeeper(context, pepper)
+    for paths in (
+        route_paths.paths(context, admit),
+        key_paths.paths(context, pepper, admit),
+        stop_paths.paths(context, admit),
+        report_paths.paths(context),
+    ):
+        app.include_router(paths, prefix="/api/v1", dependencies=[Depends(admit)], responses=RESPONSES)
+    return SizeLimit(app)

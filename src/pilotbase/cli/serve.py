@@ -1,0 +1,84 @@
+"""`pilotbase serve`: the gateway, until a signal."""
+
+import argparse
+import sys
+
+from pilotbase.api.app import make_api
+from pilotbase.app import opened
+from pilotbase.context import Context
+from pilotbase.domain.quantity import parse_duration
+from pilotbase.errors import InvalidInput, UserError
+from pilotbase.gateway import keys
+from pilotbase.gateway.secret_key import load_pepper
+from pilotbase.server.loop import run_loop
+from pilotbase.server.options import ServeOptions
+from pilotbase.server.tree import Tree
+from pilotbase.settings import read_settings
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    stock = ServeOptions()
+    parser.add_argument("--host", default=stock.host, help=f"the address to listen on (default: {stock.host})")
+    parser.add_argument("--port", type=int, default=stock.port, help=f"the port; 0 takes a free one (default: {stock.port})")
+    parser.add_argument("--workers", type=int, default=stock.workers, help="processes that serve requests (default: 1)")
+    parser.add_argument("--drain", default="30s", metavar="TIME", help="how long requests under way may end (default: 30s)")
+    parser.add_argument(
+        "--durability",
+        choices=("process", "machine"),
+        default=stock.durability,
+        help="what a reservation survives: this process's death, or a power cut (settlements survive both; default: process)",
+    )
+    parser.add_argument("--max-body", type=int, default=stock.body, metavar="BYTES", help="largest request (default: 32 MiB)")
+    parser.add_argument("--sample-bodies", type=float, default=0.0, metavar="SHARE", help="keep this share of bodies, redacted")
+    parser.add_argument("--keep", type=int, default=stock.keep, metavar="DAYS", help="days that logs are kept (default: 183)")
+    parser.add_argument(
+        "--keep-bodies",
+        type=int,
+        default=stock.keep_bodies,
+        metavar="DAYS",
+        help="days that sampled bodies are kept (default: 30)",
+    )
+    parser.add_argument(
+        "--log", choices=("file", "stderr", "off"), default=stock.log, help="where the access log goes (default: file)"
+    )
+    parser.add_argument("--otlp", metavar="URL", help="send OpenTelemetry spans there (needs the extra `telemetry`)")
+
+
+def main(given: argparse.Namespace) -> int:
+    try:
+        drain = parse_duration(given.drain)
+    except ValueError as error:
+        raise UserError(f"--drain: {error}") from None
+    options = ServeOptions(
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        drain=drain,
+        durability=given.durability,
+        body=given.max_body,
+        bodies=given.sample_bodies,
+        keep=given.keep,
+        keep_bodies=given.keep_bodies,
+        log=given.log,
+        otlp=given.otlp,
+    )
+    if problems := [f"--{'.'.join(map(str, p.path))}: {p.message}; {p.hint}" for p in options.problems()]:
+        raise InvalidInput("the gateway cannot be run like this:", problems)
+    with opened() as context:
+        return _serve(context, options)
+
+
+def _serve(context: Context, options: ServeOptions) -> int:
+    pepper = load_pepper(context.home, read_settings().secret("PILOTBASE_PEPPER"))
+    first = keys.first_admin_key(context.database, pepper, now=context.clock.now())
+    if first is not None:
+        print(f"administration key, shown this once: {first}", flush=True)
+
+    async def work() -> int:
+        return await Tree(context, options, make_api(context, pepper), _say).run()
+
+    return run_loop(work)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr if line.startswith("worker") else sys.stdout, flush=True)

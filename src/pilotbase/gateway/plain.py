@@ -1,0 +1,123 @@
+"""Requests that are not metered: models, stored responses, health, metrics."""
+
+from typing import Any
+
+import orjson
+
+from pilotbase import __version__
+from pilotbase.gateway.admit import authenticate, bearer, stopped
+from pilotbase.gateway.answers import Header, Refused
+from pilotbase.gateway.calls import Call
+from pilotbase.gateway.endpoints import ENDPOINTS
+from pilotbase.gateway.exchange import Exchange
+from pilotbase.gateway.inference import Place, live, model_document, model_ready, server_document
+from pilotbase.gateway.plane import Plane
+
+__all__ = ["health", "inference_place", "metrics", "models", "ready", "stored_response"]
+
+JSON: list[Header] = [(b"content-type", b"application/json")]
+LOOPBACK = ("127.0.0.1", "::1")
+LARGEST = 64 * 1024 * 1024
+_STORED = frozenset((("GET", ""), ("DELETE", ""), ("GET", "input_items"), ("POST", "cancel")))
+
+
+async def models(plane: Plane, x: Exchange, name: str | None) -> None:
+    """`/v1/models`, or one of them: what this key may use."""
+    await plane.look()
+    key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    found = [
+        {"id": served.route.name, "object": "model", "created": 0, "owned_by": served.route.owner}
+        for served in plane.view.routes.values()
+        if not key.admin and (key.routes is None or served.route.name in key.routes)
+    ]
+    if name is None:
+        await _json(x, 200, {"object": "list", "data": found})
+        return
+    one = next((document for document in found if document["id"] == name), None)
+    if one is None:
+        message = f"the model `{name[:100]}` does not exist, or this key may not use it"
+        raise Refused(status=404, code="model_not_found", message=message, param="model", retry=False)
+    await _json(x, 200, one)
+
+
+async def stored_response(plane: Plane, x: Exchange, rest: str) -> None:
+    """`/v1/responses/ID...`: read, cancelled or deleted at the upstream that made it, by the key that asked for it."""
+    await plane.look()
+    key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    name, _, action = rest.partition("/")
+    if (x.scope["method"], action) not in _STORED:
+        raise Refused(status=404, code="not_found", message=f"there is nothing at `{x.scope['path'][:200]}`", retry=False)
+    found: Any = await plane.ask("owner", name)
+    served = plane.view.routes.get(found["route"]) if found is not None else None
+    if found is None or served is None or found["access_key"] != key.id:
+        raise Refused(
+            status=404, code="response_not_found", message=f"no response `{name[:100]}` is known for this key", retry=False
+        )
+    if plane.view.stopped(key.id, served.route.name):
+        raise stopped()
+    call = Call(
+        endpoint=ENDPOINTS["/responses"],
+        body=lambda _: b"",
+        headers=x.scope["headers"],
+        path=f"/responses/{rest}",
+        query=x.scope.get("query_string", b""),
+        method=x.scope["method"],
+        pinned=found["upstream"],
+    )
+    answer = await plane.pool.open(served.route, call)
+    try:
+        body = await answer.read(LARGEST)
+    finally:
+        answer.abort()
+    await x.answer(answer.status, [one for one in answer.headers if one[0] != b"content-length"], body)
+
+
+async def health(x: Exchange) -> None:
+    """`/healthz`: this worker runs."""
+    await _json(x, 200, {"status": "ok", "version": __version__})
+
+
+async def ready(plane: Plane, x: Exchange) -> None:
+    """`/readyz`: whether requests should be sent here, and if not, why."""
+    await _json(x, 503 if (why := plane.unready()) else 200, {"ready": not why, "why": why})
+
+
+async def metrics(plane: Plane, x: Exchange) -> None:
+    """`/metrics` for Prometheus: from this machine, or with an administration key."""
+    client = x.scope.get("client")
+    if client is None or client[0] not in LOOPBACK:
+        await plane.look()
+        if bearer(x.header(b"authorization")) is None:
+            raise Refused(status=401, code="invalid_api_key", type="authentication_error", message="send an administration key")
+        key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+        if not key.admin:
+            raise Refused(status=403, code="not_admin", type="permission_error", message="this takes an administration key")
+    accept = (x.header(b"accept") or b"").decode("latin-1")
+    text, kind = await plane.ask("metrics", accept)
+    await x.answer(200, [(b"content-type", kind.encode())], text.encode())
+
+
+async def inference_place(plane: Plane, x: Exchange, place: Place) -> None:
+    """The parts of the Open Inference Protocol that are not metered."""
+    if place.what in ("live", "ready"):
+        well = place.what == "live" or not plane.unready()
+        await _json(x, 200 if well else 503, live(well))
+        return
+    if place.what == "server":
+        await _json(x, 200, server_document(__version__))
+        return
+    await plane.look()
+    key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    served = plane.view.routes.get(place.model)
+    if served is None or (key.routes is not None and served.route.name not in key.routes):
+        raise Refused(status=404, code="model_not_found", message=f"the model `{place.model[:100]}` is not found", retry=False)
+    if place.what == "model-ready":
+        on = not plane.view.stopped(key.id, served.route.name)
+        await _json(x, 200 if on else 503, model_ready(served.route.name, on))
+        return
+    local = plane.locals_.get(served.route.name)
+    await _json(x, 200, model_document(served.route.name, local.declared.columns if local is not None else ()))
+
+
+async def _json(x: Exchange, status: int, document: Any) -> None:
+    await x.answer(status, JSON, orjson.dumps(document))

@@ -1,0 +1,1 @@
+"""`pilotbase serve`: one keeper and its workers."""
