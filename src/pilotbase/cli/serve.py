@@ -64,18 +64,19 @@ def main(given: argparse.Namespace) -> int:
     )
     if problems := [f"--{'.'.join(map(str, p.path))}: {p.message}; {p.hint}" for p in options.problems()]:
         raise InvalidInput("the gateway cannot be run like this:", problems)
-    with opened() as context:
-        return _serve(context, options)
+    # Administration has a connection of its own: a long report must not keep leases waiting.
+    with opened() as context, opened() as office:
+        return _serve(context, office, options)
 
 
-def _serve(context: Context, options: ServeOptions) -> int:
+def _serve(context: Context, office: Context, options: ServeOptions) -> int:
     pepper = load_pepper(context.home, read_settings().secret("PILOTBASE_PEPPER"))
     first = keys.first_admin_key(context.database, pepper, now=context.clock.now())
     if first is not None:
         print(f"administration key, shown this once: {first}", flush=True)
 
     async def work() -> int:
-        return await Tree(context, options, make_api(context, pepper), _say).run()
+        return await Tree(context, options, make_api(office, pepper), _say).run()
 
     return run_loop(work)
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 from pilotbase.detect.check_digits import is_card, is_credit_code, is_resident_id
 from pilotbase.detect.zh import fold_width
 
-__all__ = ["KINDS", "MASKS", "Kind", "Span", "find", "open_from", "reach"]
+__all__ = ["KINDS", "MASKS", "Kind", "Span", "find", "masked", "open_from", "reach"]
 
 Kind = Literal["id-number", "credit-code", "bank-card", "mobile", "passport", "plate", "email", "ip", "us-ssn", "us-phone"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -182,6 +182,15 @@ def find(text: str, kinds: Collection[Kind] = KINDS) -> list[Span]:
     if "email" in kinds and "@" in plain:
         found += [(start, -end, KINDS.index("email"), "email") for start, end in _emails(plain)]
     return list(_outermost(found)) if found else []
+
+
+def masked(text: str) -> str:
+    """The text with every finding replaced by the name of its kind."""
+    parts, at = [], 0
+    for span in find(text):
+        parts += [text[at : span.start], MASKS[span.kind]]
+        at = span.end
+    return "".join([*parts, text[at:]])
 
 
 def reach(kinds: Collection[Kind] = KINDS) -> int:

@@ -36,8 +36,12 @@ async def authenticate(view: View, pepper: bytes, header: bytes | None, now: dat
 
 def choose_route(view: View, key: AccessKey, model: str) -> Served:
     """The route of a public model name, for this key. Refused (404) where there is none, or not for it; (503) where stopped,
-    or where it cannot be made ready.
+    or where it cannot be made ready; (401) where the key was revoked meanwhile.
     """
+    held = view.held_key(key.id)
+    if held is not None and held.revoked is not None:
+        # It was usable when the request began: its body may have taken a while.
+        raise _unusable()
     served = view.routes.get(model)
     if served is None and model in view.broken and (key.routes is None or model in key.routes):
         message = f"the model `{model[:100]}` is out of order; its operator has been told"
@@ -75,8 +79,7 @@ async def hold(purse: Purse, key: AccessKey, served: Served, asked: Estimate) ->
 
 def _exhausted(refusal: Refusal) -> Refused:
     if refusal.limit == "key":
-        message = "this key is not valid, or no longer"
-        return Refused(status=401, code="invalid_api_key", type="authentication_error", message=message, retry=False)
+        return _unusable()
     if refusal.limit == "busy":
         message = "the gateway cannot look up this key's limits in time"
         return Refused(
@@ -90,6 +93,11 @@ def _exhausted(refusal: Refusal) -> Refused:
         message += ": the request alone needs more than the limit; send a smaller one"
         return Refused(status=429, code="rate_limit_exceeded", type="rate_limit_error", message=message, retry=False)
     return Refused(status=429, code="rate_limit_exceeded", type="rate_limit_error", message=message, after=refusal.after)
+
+
+def _unusable() -> Refused:
+    message = "this key is not valid, or no longer"
+    return Refused(status=401, code="invalid_api_key", type="authentication_error", message=message, retry=False)
 
 
 def standing_headers(purse: Purse, key: AccessKey) -> list[Header]:

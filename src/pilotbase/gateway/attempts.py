@@ -49,6 +49,7 @@ class Attempt:
     """One try, for logs. `started` and `seconds` are of the pool's clock; `detail` holds no address and no key.
 
     `again`: whether the same upstream may be asked once more for this request. `request_id` is the upstream's own.
+    `waited`: seconds for a place.
     """
 
     upstream: str
@@ -59,6 +60,7 @@ class Attempt:
     detail: str = ""
     request_id: str | None = None
     again: bool = False
+    waited: float = 0.0
 
     @property
     def may_bill(self) -> bool:

@@ -47,11 +47,12 @@ class Exchange:
         "endpoint",
         "error",
         "extra",
+        "findings",
         "first",
-        "flags",
         "hold",
         "id",
         "key",
+        "let_in",
         "link",
         "mark",
         "outcome",
@@ -70,7 +71,6 @@ class Exchange:
         "tries",
         "upstream",
         "upstream_seconds",
-        "waited",
         "writing",
     )
 
@@ -94,7 +94,8 @@ class Exchange:
         self.hold: Hold | None = None
         self.extra: list[Header] = []
         self.first: float | None = None
-        self.flags: list[str] = []
+        self.findings: list[tuple[str, str, str]] = []
+        self.let_in = False
         self.mark: Mark | None = None
         self.outcome = ""
         self.place: Place | None = None
@@ -107,7 +108,6 @@ class Exchange:
         self.tries: Sequence[Any] = ()
         self.upstream = ""
         self.upstream_seconds = 0.0
-        self.waited = 0.0
         self.writing = 0.0
         self._waiting: asyncio.Task[Any] | None = None
         self._ended = False

@@ -10,6 +10,7 @@ from pilotbase.gateway.billing import estimate
 from pilotbase.gateway.body import read_body
 from pilotbase.gateway.estimate import prompt_tokens
 from pilotbase.gateway.exchange import EndedError, Exchange
+from pilotbase.gateway.findings import note_outcome
 from pilotbase.gateway.inference import BINARY_HEADER, error_document
 from pilotbase.gateway.ledger import LedgerTrouble
 from pilotbase.gateway.plane import Plane
@@ -59,6 +60,11 @@ async def _serve(plane: Plane, x: Exchange) -> None:
     x.body = await read_body(x, plane.body_limit, plane.body_seconds)
     x.shape = shape = _shape(x)
     x.served = choose_route(plane.view, x.key, shape.model)
+    x.let_in = True
+    plane.counts.began(x.served.route.name)
+    if x.endpoint.kind == "responses" and shape.document.get("background"):
+        message = "responses in the background are not served: what they use could not be accounted for"
+        raise bad_request(message, param="background", code="unsupported_parameter")
     await _look_at_input(x)
     if await claim(plane, x):
         return
@@ -110,9 +116,8 @@ async def _look_at_input(x: Exchange) -> None:
     if not guarding.input:
         return
     outcome = await guarding.check_input(x.endpoint.kind, x.shape.document)
-    x.flags += [f"{found.guard}/{found.rule}" for found in outcome.flags]
+    note_outcome(x, outcome)
     if outcome.blocked is not None:
-        x.flags.append(f"{outcome.blocked.guard}/{outcome.blocked.rule}")
         raise guarding.refusal(outcome.blocked, "input")
     if outcome.changed is not None:
         x.body = outcome.changed

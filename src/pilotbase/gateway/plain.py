@@ -12,6 +12,7 @@ from pilotbase.gateway.endpoints import ENDPOINTS
 from pilotbase.gateway.exchange import Exchange
 from pilotbase.gateway.inference import Place, live, model_document, model_ready, server_document
 from pilotbase.gateway.plane import Plane
+from pilotbase.gateway.relay import label, look_at_output
 
 __all__ = ["health", "inference_place", "metrics", "models", "ready", "stored_response"]
 
@@ -69,7 +70,15 @@ async def stored_response(plane: Plane, x: Exchange, rest: str) -> None:
         body = await answer.read(LARGEST)
     finally:
         answer.abort()
-    await x.answer(answer.status, [one for one in answer.headers if one[0] != b"content-length"], body)
+    headers = list(answer.headers)
+    if not action and x.scope["method"] == "GET":
+        x.served, x.endpoint = served, call.endpoint
+        body = await look_at_output(x, body)
+        label(plane, x)
+        if x.mark is not None:
+            headers += x.mark.headers()
+            body = x.mark.document(body)
+    await x.answer(answer.status, headers, body)
 
 
 async def health(x: Exchange) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pilotbase.errors import UserError
 from pilotbase.gateway.answers import Refused
+from pilotbase.gateway.bodies import Bodies
 from pilotbase.gateway.counts import Counts
 from pilotbase.gateway.entry import Entry
 from pilotbase.gateway.epoch import EpochPage
@@ -44,6 +45,7 @@ class Plane:
     tell: Callable[[str, Any], None]
     told: Callable[[Entry], None]
     locals_: Mapping[str, Local] = field(default_factory=dict)
+    bodies: Bodies | None = None
     body_limit: int = 32 * 1024 * 1024
     body_seconds: float = 120.0
     slow_limit: float = 60.0

@@ -1,10 +1,15 @@
 """An answer on its way back: whole documents and plain bytes. Its last byte goes out when it is settled on the disk."""
 
+import json
+from typing import Any
+
 import orjson
 
 from pilotbase.gateway.answers import Header, Refused
 from pilotbase.gateway.billing import prompt_only
+from pilotbase.gateway.bodies import Pair
 from pilotbase.gateway.exchange import Exchange
+from pilotbase.gateway.findings import note_outcome
 from pilotbase.gateway.labels import mark
 from pilotbase.gateway.meter import Meter
 from pilotbase.gateway.plane import Plane
@@ -27,7 +32,7 @@ async def relay(plane: Plane, x: Exchange, answer: Answer) -> None:
     sound = x.endpoint.kind == "speech" or form.startswith((b"audio/", b"image/", b"video/"))
     if form == b"text/event-stream" or (x.shape.stream and not sound and form != b"application/json"):
         await relay_stream(plane, x, answer)
-    elif sound and form != b"application/json" and not x.served.guarding.output:
+    elif sound and form != b"application/json":
         await _relay_bytes(plane, x, answer)
     else:
         await _relay_document(plane, x, answer)
@@ -60,6 +65,8 @@ async def _relay_document(plane: Plane, x: Exchange, answer: Answer) -> None:
         headers += x.mark.headers()
         data = x.mark.document(data)
     await settle(plane, x, cost, "answered" if not x.gone else "gone", detail_of(x))
+    if plane.bodies is not None and plane.bodies.wants(x.id):
+        plane.bodies.add(Pair(id=x.id, at=x.started / 1e6, route=x.served.route.name, request=x.body, answer=data))
     if x.replay is not None:
         await keep(plane, x, answer.status, headers, data)
     if not x.gone:
@@ -71,17 +78,26 @@ async def look_at_output(x: Exchange, data: bytes) -> bytes:
     guarding = x.served.guarding
     if not guarding.output:
         return data
-    try:
-        document = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        message = "the upstream's answer cannot be read, so its guards cannot look at it"
-        raise Refused(status=502, code="upstream_invalid_answer", type="server_error", message=message) from None
-    outcome = await guarding.check_output(x.endpoint.kind, document)
-    x.flags += [f"{found.guard}/{found.rule}" for found in outcome.flags]
+    outcome = await guarding.check_output(x.endpoint.kind, _readable(x, data))
+    note_outcome(x, outcome)
     if outcome.blocked is not None:
-        x.flags.append(f"{outcome.blocked.guard}/{outcome.blocked.rule}")
         raise guarding.refusal(outcome.blocked, "output")
     return data if outcome.changed is None else outcome.changed
+
+
+def _readable(x: Exchange, data: bytes) -> Any:
+    """An answer as guards read it: its JSON, or the text of a transcript. Refused (502) for anything else."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        if x.endpoint.kind in ("transcriptions", "translations"):
+            return data.decode("utf-8", "replace")
+    try:
+        # Half a surrogate pair, NaN: JSON to others, not to orjson.
+        return json.loads(data)
+    except ValueError:
+        message = "the upstream's answer cannot be read, so its guards cannot look at it"
+        raise Refused(status=502, code="upstream_invalid_answer", type="server_error", message=message) from None
 
 
 async def _relay_bytes(plane: Plane, x: Exchange, answer: Answer) -> None:

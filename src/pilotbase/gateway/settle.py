@@ -107,6 +107,11 @@ def conclude(plane: Plane, x: Exchange) -> None:
     key: AccessKey | None = x.key
     shape: Shape | None = x.shape
     served: Served | None = x.served
+    waited = sum(one.waited for one in x.tries if not isinstance(one, str))
+    if waited and served is not None:
+        plane.counts.queued(served.route.name, waited)
+    for guard, rule, action in x.findings:
+        plane.counts.found(guard, rule, action)
     entry = Entry(
         id=x.id,
         at=x.started / 1e6,
@@ -120,9 +125,9 @@ def conclude(plane: Plane, x: Exchange) -> None:
         ttft=x.first,
         upstream=x.upstream,
         attempts=len(x.tries),
-        guards=tuple(x.flags),
+        guards=tuple(f"{guard}/{rule}" for guard, rule, _ in x.findings),
         error=x.error,
-        waited=x.waited,
+        waited=waited,
     )
     if served is not None:
         entry.currency = served.fare.currency
@@ -147,4 +152,8 @@ def conclude(plane: Plane, x: Exchange) -> None:
     if found is not None:
         entry.traceparent = found.decode("latin-1")
         entry.tracestate = (x.header(b"tracestate") or b"").decode("latin-1")
+    if x.let_in:
+        plane.counts.ended(entry)
+    else:
+        plane.counts.answered(entry)
     plane.told(entry)

@@ -5,9 +5,11 @@ import time
 from pilotbase.domain.metering import Tokens
 from pilotbase.gateway.answers import Refused, in_band
 from pilotbase.gateway.billing import Bill
+from pilotbase.gateway.bodies import Pair
 from pilotbase.gateway.endpoints import Kind
 from pilotbase.gateway.estimate import tokens
 from pilotbase.gateway.exchange import EndedError, Exchange
+from pilotbase.gateway.findings import note
 from pilotbase.gateway.frames import LIMIT, Frame, Frames
 from pilotbase.gateway.label_stream import LabelStream
 from pilotbase.gateway.meter import Meter, Reading, strip_usage
@@ -36,7 +38,7 @@ async def relay_stream(plane: Plane, x: Exchange, answer: Answer) -> None:
     except Refused as refused:
         await stream.broken(refused, "cut")
     except Blocked as blocked:
-        x.flags.append(f"{blocked.finding.guard}/{blocked.finding.rule}")
+        note(x, (blocked.finding,), "block")
         await stream.broken(x.served.guarding.refusal(blocked.finding, "output"), "blocked")
     except EndedError:
         if x.stop is not None and not x.gone:
@@ -49,12 +51,28 @@ async def relay_stream(plane: Plane, x: Exchange, answer: Answer) -> None:
         answer.abort()
         settle_unheard(plane, x, stream.bill(), "cut", detail_of(x))
         raise
+    finally:
+        stream.report()
 
 
 class _Stream:
     """One stream. `tail` is what may go out only after the settlement; `unseen` the units that had come when the client left."""
 
-    __slots__ = ("answer", "failed", "frames", "guarded", "labelled", "meter", "noted", "plane", "strip", "tail", "unseen", "x")
+    __slots__ = (
+        "answer",
+        "failed",
+        "frames",
+        "guarded",
+        "labelled",
+        "meter",
+        "noted",
+        "plane",
+        "sample",
+        "strip",
+        "tail",
+        "unseen",
+        "x",
+    )
 
     def __init__(self, plane: Plane, x: Exchange, answer: Answer) -> None:
         self.plane = plane
@@ -71,6 +89,7 @@ class _Stream:
         self.tail: list[Frame] = []
         self.unseen: int | None = None
         self.noted = time.perf_counter()
+        self.sample: list[bytes] | None = [] if plane.bodies is not None and plane.bodies.wants(x.id) else None
 
     async def run(self) -> None:
         """Relay until the upstream's end; then settle, then end the client's stream."""
@@ -111,13 +130,13 @@ class _Stream:
         if not x.gone:
             if not x.sent:
                 await self._begin()
+            self._keep(rest)
             await x.write(rest, more=False)
 
     async def _rest(self) -> bytes:
         """What was held back until now: by guards, by labels, and what ends the stream."""
         if self.guarded is not None:
             out = await self.guarded.feed(self.tail) + await self.guarded.finish()
-            self.x.flags += [f"{found.guard}/{found.rule}" for found in self.guarded.flags]
         else:
             out = [frame.raw for frame in self.tail]
         if self.labelled is not None:
@@ -141,6 +160,21 @@ class _Stream:
         if not x.sent:
             raise refused
         await x.write(in_band(refused), more=False)
+
+    def report(self) -> None:
+        """Note what the guards found, and keep what went out where it is sampled."""
+        x, bodies = self.x, self.plane.bodies
+        if self.guarded is not None:
+            note(x, self.guarded.flags, "flag")
+            note(x, self.guarded.masked, "mask")
+        if bodies is not None and self.sample is not None:
+            body = b"".join(self.sample)
+            bodies.add(Pair(id=x.id, at=x.started / 1e6, route=x.served.route.name, request=x.body, answer=body, streamed=True))
+
+    def _keep(self, data: bytes) -> None:
+        """Remember what goes out, of a sampled stream: a little more than may be kept, so that it is told to be too long."""
+        if self.sample is not None and self.plane.bodies is not None and sum(map(len, self.sample)) <= self.plane.bodies.limit:
+            self.sample.append(data)
 
     def bill(self) -> Bill:
         """What came so far, by the upstream's count or by ours."""
@@ -205,6 +239,7 @@ class _Stream:
             return
         if not x.sent:
             await self._begin()
+        self._keep(data)
         await x.write(data, more=True)
 
     async def _begin(self) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from secrets import token_hex
 from typing import Any, cast
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -25,13 +26,14 @@ LINK = "pilotbase.link"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What a client may take: `head` bytes of names and values, of `fields` fields at most, within `seconds`. `idle` is how
-    many seconds a connection is kept on which no request is under way.
+    """What a client may take: `head` bytes of names and values, of `fields` fields at most, within `seconds`; `stall` seconds
+    between two pieces of a body. `idle` is how many seconds a connection is kept on which no request is under way.
     """
 
     head: int = 64 * 1024
     fields: int = 200
     seconds: float = 10.0
+    stall: float = 30.0
     idle: int = 75
 
 
@@ -59,6 +61,16 @@ class Link:
         self._transport.abort()
 
 
+_TOO_LARGE = (b"431 Request Header Fields Too Large", "headers_too_large", "the request's head is too large")
+
+
+def _kept(name: bytes, value: bytes) -> bytes:
+    """A header's value without the offer of another protocol."""
+    if name != b"connection":
+        return value
+    return b",".join(token for token in value.split(b",") if token.strip().lower() != b"upgrade")
+
+
 class _BrokenError(Exception):
     """Ends the reading of a connection from within the parser; what is to be told stands already."""
 
@@ -81,7 +93,7 @@ class _Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.link = Link(transport)
         self.patience: asyncio.TimerHandle | None = None
-        self._wait()
+        self._wait(self.limits.seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -91,14 +103,34 @@ class _Protocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.refusal:
             return
+        self._unset_keepalive_if_required()
         self.piece = len(data)
         if self.head >= 0:
             self.head += self.piece
-        super().data_received(data)
-        if self.head > self.limits.head:
-            self._refuse(b"431 Request Header Fields Too Large", "the request's head is too large")
+        try:
+            self._read(data)
+        except httptools.HttpParserError:
+            self._refuse(b"400 Bad Request", "bad_request", "this is not an HTTP request that can be read")
+            return
+        if self.head < 0:
+            self._wait(self.limits.stall)
+        elif self.head > self.limits.head:
+            self._refuse(*_TOO_LARGE)
         elif self.head > 0 and self.patience is None and not self.due:
-            self._wait()
+            self._wait(self.limits.seconds)
+
+    def _read(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            # Offers of another protocol are let lie (RFC 9110, section 7.8), and Java's client makes one with each first request.
+            # The parser would hand over what follows as the other protocol's: another one reads the head without the offer.
+            told = [b"%b: %b\r\n" % (name, _kept(name, value)) for name, value in self.headers]
+            version = self.parser.get_http_version().encode()
+            head = b"%b %b HTTP/%b\r\n%b\r\n" % (self.parser.get_method(), self.url, version, b"".join(told))
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.feed_data(head)
+            self._read(data[offer.args[0] :])
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -113,19 +145,20 @@ class _Protocol(HttpToolsProtocol):
         self._at_ease()
         limits = self.limits
         if len(self.headers) > limits.fields:
-            self._refuse(b"431 Request Header Fields Too Large", "the request has too many headers")
+            self._refuse(_TOO_LARGE[0], _TOO_LARGE[1], "the request has too many headers")
             raise _BrokenError
         if max(self.head, self.piece) > limits.head and self._told() > limits.head:
-            self._refuse(b"431 Request Header Fields Too Large", "the request's head is too large")
+            self._refuse(*_TOO_LARGE)
             raise _BrokenError
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            return
         super().on_headers_complete()
         self.head = -1
         self.due += 1
-        if self.parser.should_upgrade():
-            # No other protocol is spoken here, and behind such a request the parser reads no more.
-            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
+        if self.head >= 0:
+            return
         self.head = 0
         self._at_ease()
         super().on_message_complete()
@@ -141,16 +174,14 @@ class _Protocol(HttpToolsProtocol):
             # The client may leave out the body that it was not asked for: what comes next could be either.
             self.transport.close()
         elif self.head:
-            self._wait()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(b"400 Bad Request", "this is not an HTTP request that can be read")
+            self._wait(self.limits.seconds)
 
     def _told(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
-    def _wait(self) -> None:
-        self.patience = self.loop.call_later(self.limits.seconds, self._too_slow)
+    def _wait(self, seconds: float) -> None:
+        self._at_ease()
+        self.patience = self.loop.call_later(seconds, self._too_slow)
 
     def _at_ease(self) -> None:
         if self.patience is not None:
@@ -159,13 +190,18 @@ class _Protocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self.patience = None
-        self._refuse(b"408 Request Timeout", "the request's head did not arrive in time")
+        if self.flow.read_paused:
+            # It is not the client that is slow.
+            self._wait(self.limits.stall)
+            return
+        what = "body" if self.head < 0 else "head"
+        self._refuse(b"408 Request Timeout", "request_timeout", f"the request's {what} did not arrive in time")
 
-    def _refuse(self, status: bytes, message: str) -> None:
+    def _refuse(self, status: bytes, code: str, message: str) -> None:
         """Read no more, and say why once the requests before have their answers."""
         if self.refusal or self.transport.is_closing():
             return
-        body = error_body(message, "invalid_request_error", "bad_request")
+        body = error_body(message, "invalid_request_error", code)
         head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\nx-should-retry: false\r\n"
         rest = b"x-request-id: unread-%b\r\ncontent-length: %d\r\n\r\n"
         self.refusal = head % status + rest % (token_hex(8).encode(), len(body)) + body

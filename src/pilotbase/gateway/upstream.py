@@ -179,6 +179,10 @@ class Pool:
         call.attempts.append(attempt)
         if not line.slots.take():
             await self._queue(line, attempt)
+            if call.left:
+                line.slots.release()
+                attempt.outcome = "withdrawn"
+                raise Missed(refuse(499, "client_gone", "The client has gone."), other=False, counts=False)
         ticket = line.breaker.take(self._clock())
         if not ticket:
             line.slots.release()
@@ -194,8 +198,10 @@ class Pool:
         return answer
 
     async def _queue(self, line: Line, attempt: Attempt) -> None:
+        started = self._clock()
         try:
             await line.slots.acquire()
+            attempt.waited = self._clock() - started
         except Refused as full:
             attempt.outcome, attempt.detail = "overloaded", full.message
             raise Missed(refuse(full.status, full.code, full.message, retry=full.retry, after=full.after), counts=False) from None

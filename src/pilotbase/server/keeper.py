@@ -21,7 +21,7 @@ from pilotbase.gateway.wire import LostError, Peer, RefusedError
 __all__ = ["Keeper"]
 
 T = TypeVar("T")
-APPLY = 0.2
+ROUND = 0.2
 
 
 class Keeper:
@@ -40,6 +40,7 @@ class Keeper:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._peers: dict[str, Peer] = {}
         self._counts = Totals()
+        self._heard: set[str] = set()
         # A wall clock that is set while we run must not open or close a minute's window: see `gateway.leases`.
         self._offset = time.time() - time.monotonic()
         self._workers = workers
@@ -65,6 +66,7 @@ class Keeper:
         """What a worker asks. RefusedError where it cannot be done now."""
         if word == "counts":
             self._counts.take(worker, body)
+            self._heard.add(worker)
             return None
         if word == "say":
             self._say(f"worker {worker}: {body}")
@@ -84,18 +86,16 @@ class Keeper:
 
     async def run(self) -> None:
         """Apply logs and look for changes made elsewhere, until cancelled."""
-        applied = 0.0
         while True:
             started = time.monotonic()
             try:
-                if started - applied >= APPLY:
-                    applied = started
-                    await self.inside(self._applier.apply)
+                # First what a person changed: a full disk, which keeps records from being applied, must not hide it.
                 await self.inside(self._look)
+                await self.inside(self._applier.apply)
                 self._well()
             except UserError as error:
                 self._ill(str(error))
-            await asyncio.sleep(max(0.01, APPLY - (time.monotonic() - started)))
+            await asyncio.sleep(max(0.01, ROUND - (time.monotonic() - started)))
 
     def apply_all(self) -> int:
         """Apply everything that is in the logs now; how many records. In the database's thread."""
@@ -103,6 +103,12 @@ class Keeper:
         while done := self._applier.apply():
             total += done
         return total
+
+    def heard(self, worker: str) -> bool:
+        """Whether a worker has told its counts since this was last asked."""
+        found = worker in self._heard
+        self._heard.discard(worker)
+        return found
 
     async def finish(self) -> None:
         """Apply what is left, and end."""

@@ -73,9 +73,10 @@ class Tree:
         self._ready = asyncio.Event()
         self._serving = 0
         self._unfinished: dict[str, str] = {}
+        self._forced = False
 
     async def run(self) -> int:
-        """Serve until a signal; the exit code."""
+        """Serve until a signal; the exit code, 130 where a second Ctrl-C cut what was under way."""
         self._lock.take()
         try:
             self._folder = Path(tempfile.mkdtemp(prefix="pilotbase-"))
@@ -90,8 +91,8 @@ class Tree:
         listening = listen(self._options.host, self._options.port)
         host, port = listening.getsockname()[:2]
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stopping.set)
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
         await self._old_ones(once=True)
         works = [
             asyncio.create_task(self._keeper.run()),
@@ -109,6 +110,8 @@ class Tree:
         first.cancel()
         await asyncio.wait([stopped, *works, *workers], return_when=asyncio.FIRST_COMPLETED)
         self._stopping.set()
+        if self._ready.is_set():
+            self._say(f"stopping: what is under way has {self._options.drain:g} s to end (Ctrl-C ends it now)")
         listening.close()
         for process in self._processes.values():
             with suppress(ProcessLookupError):
@@ -123,7 +126,16 @@ class Tree:
         await self._keeper.finish()
         if failures:
             raise failures[0]
-        return max((work.result() for work in workers), default=0)
+        return 130 if self._forced else max((work.result() for work in workers), default=0)
+
+    def _interrupted(self) -> None:
+        """Stop; a second time, wait for nothing: what is under way is settled by the rule for doubt."""
+        if self._stopping.is_set():
+            self._forced = True
+            for process in self._processes.values():
+                with suppress(ProcessLookupError):
+                    process.kill()
+        self._stopping.set()
 
     def _api(self) -> "tuple[Server, asyncio.Task[None]] | None":
         """The administration API on a Unix socket that the workers lead to."""

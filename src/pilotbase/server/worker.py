@@ -13,11 +13,13 @@ from typing import Any
 
 import orjson
 
+from pilotbase.detect.pii import masked
 from pilotbase.domain.access import AccessKey
 from pilotbase.errors import UserError
 from pilotbase.gateway.access_log import Stream, access_log
 from pilotbase.gateway.answers import Refused
 from pilotbase.gateway.asgi import Gateway
+from pilotbase.gateway.bodies import Bodies
 from pilotbase.gateway.counts import Counts
 from pilotbase.gateway.day_files import DayFiles
 from pilotbase.gateway.entry import Entry
@@ -65,8 +67,11 @@ class Worker:
         self.log = (
             None if options.log == "off" else access_log(self.files if options.log == "file" else Stream(sys.stderr.buffer))
         )
+        self.body_files = DayFiles(settings.home / "gateway" / "bodies", name, self.disk)
+        self.bodies = Bodies(self.body_files, share=options.bodies, redact=(masked,)) if options.bodies else None
         self.spans: Any = self.ready.spans(options.otlp) if options.otlp else None
         self.pepper = load_pepper(settings.home, settings.secret("PILOTBASE_PEPPER"))
+        self.opened: dict[tuple[str, str], int] = {}
         self.pool = Pool(settings.secret, salt=self.pepper)
         self.proxy = Proxy(folder / "api.sock")
         self.peer: Peer
@@ -86,6 +91,7 @@ class Worker:
             self.name,
             self.disk,
             machine=self.options.durability == "machine",
+            on_sync=self.counts.synced,
             on_broken=lambda _: self.leaving.set(),
         )
         self.plane = self._plane(ledger)
@@ -122,6 +128,7 @@ class Worker:
             tell=self.peer.tell,
             told=self._told,
             locals_=self.ready.locals_,
+            bodies=self.bodies,
             body_limit=options.body,
             slow_limit=options.slow,
             drains=options.drains,
@@ -142,7 +149,6 @@ class Worker:
         self.peer.tell("return", [one.as_dict() for one in returns])
 
     def _told(self, entry: Entry) -> None:
-        self.counts.answered(entry)
         if self.log is not None:
             self.log.add(entry)
         if self.spans is not None:
@@ -198,7 +204,7 @@ class Worker:
             self._cut_slow()
             if now - report >= REPORT:
                 report = now
-                self._report()
+                self.report()
 
     def _cut_slow(self) -> None:
         now = time.perf_counter()
@@ -211,11 +217,19 @@ class Worker:
         for x in list(self.plane.under_way.values()):
             x.halt(refused)
 
-    def _report(self) -> None:
+    def report(self) -> None:
+        """Tell the keeper the counts so far."""
         if self.log is not None:
             self.counts.lost("access_log", self.log.dropped)
         if self.spans is not None:
             self.counts.lost("spans", self.spans.outbox.dropped)
+        if self.bodies is not None:
+            self.counts.lost("bodies", self.bodies.outbox.dropped)
+        for route, line in self.pool.lines():
+            opened = line.breaker.opened
+            for _ in range(opened - self.opened.get((route, line.name), 0)):
+                self.counts.opened(route, line.name)
+            self.opened[route, line.name] = opened
         self.peer.tell("counts", self.counts.snapshot())
 
     async def _stop(self) -> None:
@@ -235,11 +249,12 @@ class Worker:
             await ledger.aclose()
         except UserError as error:
             print(f"pilotbase: worker {self.name}: {error}", file=sys.stderr)
-        self._report()
-        for end in (self.log, self.spans):
+        self.report()
+        for end in (self.log, self.bodies, self.spans):
             if end is not None:
                 await end.aclose()
         self.files.close()
+        self.body_files.close()
         await self.ready.aclose()
         await self.proxy.aclose()
         await self.pool.close()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -17,10 +18,11 @@ from tests.fakes.gateway_each import Each, endless
 from tests.fakes.upstream_server import UpstreamServer, answers, piece, pours
 
 from pilotbase.domain.pilot import Price
-from pilotbase.domain.traffic import GuardUse, Limits
+from pilotbase.domain.traffic import GuardUse, Limits, Route, Tie, Upstream
 from pilotbase.gateway import keys, routes, stops
 
 PRICE = Price(per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY")
+CALL = Price(per_call="1 CNY")
 SECOND = 1.0
 """The promise: a change reaches every worker within it."""
 
@@ -49,6 +51,30 @@ def test_a_revoked_key_is_refused_by_every_worker_at_once(tmp_path: Path, worker
             gateway.revoke(key)
             assert await everywhere(gateway, key) == {401}
             assert await everywhere(gateway, other) == {200}
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("what", ["revoked", "stopped"])
+def test_a_request_whose_body_still_comes_is_refused_when_its_key_ends(tmp_path: Path, what: str) -> None:
+    async def story() -> None:
+        async with UpstreamServer(answers("yes")) as server, Each(tmp_path, workers=1) as gateway:
+            gateway.route("m", server.url)
+            key = gateway.key()
+            assert (await gateway.chat(key)).status == 200
+            gateway.port = int(gateway.urls[0].rpartition(":")[2])
+            raw = gateway.raw_chat(key)
+            reader, writer = await gateway.open(raw[:-5])
+            await until(lambda: any(x.key is not None for x in gateway.crew[0].plane.under_way.values()))
+            if what == "revoked":
+                gateway.revoke(key)
+            else:
+                gateway.stop("key", key.split("_")[1])
+            await until(lambda: gateway.crew[0].plane.view.seen == gateway.page.value)
+            writer.write(raw[-5:])
+            assert (await reader.readline()).split()[1] == (b"401" if what == "revoked" else b"503")
+            assert len(server.requests) == 1
+            writer.close()
 
     asyncio.run(story())
 
@@ -379,5 +405,90 @@ def test_a_kept_secret_and_a_key_end_by_the_clock_without_a_word_from_anybody(tm
                     while await everywhere(gateway, key) != {401}:
                         await asyncio.sleep(0.05)
             assert await everywhere(gateway, new) == {200}
+
+    asyncio.run(story())
+
+
+MODELS = """
+import time
+
+
+def one(case):
+    time.sleep(0.02)
+    return "one"
+
+
+def two(case):
+    return "two"
+"""
+
+
+def test_a_target_is_replaced_under_load_and_what_it_was_asked_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "models.py").write_text(MODELS)
+
+    def served(call: str) -> Route:
+        document = {"kind": "python", "options": {"call": f"models:{call}"}, "folder": str(tmp_path), "inputs": ["text"]}
+        return Route(name="m", upstreams=(Upstream(kind="target", target=document),), price=CALL, tie=Tie(policy="allow"))
+
+    async def story() -> None:
+        async with Each(tmp_path / "h", workers=1) as gateway:
+            gateway.put(served("one"))
+            key = gateway.key()
+            assert (await gateway.chat(key)).json["choices"][0]["message"]["content"] == "one"
+            before = [asyncio.create_task(gateway.chat(key)) for _ in range(10)]
+            await until(lambda: len(gateway.crew[0].plane.under_way) == 10 and gateway.crew[0].plane.locals_["m"].slots.busy)
+            gateway.put(served("two"))
+            after = [await gateway.chat(key) for _ in range(3)]
+            assert {one.json["choices"][0]["message"]["content"] for one in after} == {"two"}
+            assert {one.json["choices"][0]["message"]["content"] for one in await asyncio.gather(*before)} == {"one"}
+            await gateway.settled()
+            assert len(gateway.rows()) == 14 and {row["settled"] for row in gateway.rows()} == {10**9}
+
+    asyncio.run(story())
+
+
+def test_a_change_whose_request_was_cut_is_not_made(tmp_path: Path) -> None:
+    """The administration API gets a client's body piece by piece: one that was cut off must not reach it as a whole one."""
+
+    async def story(home: Path) -> None:
+        async with Each(home, workers=1) as gateway:
+            admin = gateway.key("admin", admin=True)
+            gateway.port = int(gateway.urls[0].rpartition(":")[2])
+            head = f"POST /api/v1/keys HTTP/1.1\r\nhost: g\r\nauthorization: Bearer {admin}\r\ncontent-type: application/json\r\n"
+            body = b'{"name": "made"}'
+            whole = b"transfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(body), body)
+            _, writer = await gateway.open(head.encode() + whole)
+            await until(lambda: gateway._doors[0].connections == 1)
+            writer.close()
+            await until(lambda: gateway._doors[0].connections == 0)
+            assert [key.name for key in keys.list_keys(gateway.context.database)] == ["admin"]
+            reader, writer = await gateway.open(head.encode() + whole + b"0\r\n\r\n")
+            assert (await reader.readline()).split()[1] == b"201"
+            assert {key.name for key in keys.list_keys(gateway.context.database)} == {"admin", "made"}
+            writer.close()
+
+    # The path of a Unix socket may not be long.
+    with tempfile.TemporaryDirectory(prefix="pilotbase-") as short:
+        asyncio.run(story(Path(short)))
+
+
+def test_what_goes_wrong_inside_the_keeper_is_answered_at_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with UpstreamServer(answers("yes")) as server, Each(tmp_path, workers=1) as gateway:
+            gateway.route("m", server.url, price=PRICE)
+            key = gateway.key(budget="1 CNY")
+            plain = gateway.keeper.answer
+
+            async def broken(worker: str, word: str, body: Any) -> Any:
+                if word == "lease":
+                    raise ZeroDivisionError
+                return await plain(worker, word, body)
+
+            gateway.keeper.answer = broken  # type: ignore[method-assign]
+            async with asyncio.timeout(3):
+                answer = await gateway.chat(key)
+            assert (answer.status, code(answer)) == (503, "keeper_unavailable")
+            gateway.keeper.answer = plain  # type: ignore[method-assign]
+            assert (await gateway.chat(key)).status == 200
 
     asyncio.run(story())

@@ -35,7 +35,7 @@ from pilotbase.gateway.asgi import Gateway
 from pilotbase.gateway.transport import Limits, Server
 
 SECRET = "sk-upstream-5d1c8f2a9b"
-SMALL = Limits(head=2048, fields=20, seconds=0.05, idle=5)
+SMALL = Limits(head=2048, fields=20, seconds=0.05, stall=0.05, idle=5)
 ENVIRONMENT = {"UPSTREAM_KEY": SECRET}
 KEYED = {"key_env": "UPSTREAM_KEY"}
 
@@ -114,16 +114,13 @@ def ask(text: str = "hello", **more: Any) -> bytes:
 
 
 def leaks(gateway: Serving, server: UpstreamServer, *told: bytes) -> list[str]:
-    """What of the upstream's key and address, or of a fault, stands in answers, in what the keeper said, or in a file of the home."""
+    """What of the upstream's key and address, or of a fault, stands in an answer, in the keeper's words, or in the log."""
     address = server.url.removeprefix("http://").removesuffix("/v1")
     said = "\n".join(gateway.said)
     logs = b"".join(path.read_bytes() for path in (gateway.home / "gateway" / "logs").glob("**/*") if path.is_file())
     places = {"answer": b"".join(told), "said": said.encode(), "log": logs}
     return [
-        f"{word} in {place}"
-        for place, text in places.items()
-        for word in (SECRET, address, "Traceback", "fault in request")
-        if word.encode() in text
+        f"{word} in {place}" for place, text in places.items() for word in (SECRET, address, "Traceback") if word.encode() in text
     ]
 
 
@@ -328,6 +325,7 @@ def test_a_head_in_drops_has_no_more_time_than_any_other(tmp_path: Path) -> None
     async def story() -> None:
         async with Serving(tmp_path) as gateway, small_door(gateway) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\nhost: g\r\nx: ")
 
             async def drip() -> None:
                 while True:
@@ -351,7 +349,7 @@ def test_a_head_in_drops_has_no_more_time_than_any_other(tmp_path: Path) -> None
 @pytest.mark.parametrize("framing", ["declared", "chunked"])
 def test_a_body_that_does_not_come_in_time_is_refused(tmp_path: Path, start: bytes, framing: str) -> None:
     async def story() -> None:
-        async with UpstreamServer() as server, Serving(tmp_path) as gateway:
+        async with UpstreamServer() as server, Serving(tmp_path) as gateway, small_door(gateway) as port:
             gateway.route("m", server.url)
             gateway.crew[0].plane.body_seconds = 0.05
             if framing == "declared":
@@ -359,7 +357,7 @@ def test_a_body_that_does_not_come_in_time_is_refused(tmp_path: Path, start: byt
             else:
                 chunk = b"%x\r\n%b\r\n" % (len(start), start) if start else b""
                 asked = request(gateway.key(), chunk, b"transfer-encoding: chunked", length=False)
-            (found,) = read_answers(await talk(gateway.port, asked))
+            (found,) = read_answers(await talk(port, asked))
             assert (found.status, is_refusal(found)) == (408, True)
             assert server.requests == []
 
@@ -506,8 +504,8 @@ def test_unknown_methods_and_paths_are_refused_in_the_same_shape(tmp_path: Path)
 
 @pytest.mark.parametrize(
     "line",
-    [b"CONNECT example.org:443 HTTP/1.1", b"GET / HTTP/9.9", b"GET /\xff\xfe HTTP/1.1", b"G\x00T / HTTP/1.1", b"GET /a\x00b HTTP/1.1",
-     b"GET  HTTP/1.1", b"PRI * HTTP/2.0", b"GET http:// HTTP/1.1"],
+    [b"CONNECT example.org:443 HTTP/1.1", b"GET / HTTP/9.9", b"GET /\xff\xfe HTTP/1.1", b"G\x00T / HTTP/1.1",
+     b"GET /a\x00b HTTP/1.1", b"GET  HTTP/1.1", b"PRI * HTTP/2.0", b"GET http:// HTTP/1.1"],
 )  # fmt: skip
 def test_a_request_line_that_cannot_be_read_ends_the_connection(tmp_path: Path, line: bytes) -> None:
     async def story() -> None:
@@ -544,7 +542,7 @@ def test_http_1_0_gets_its_answer_and_the_end_of_the_connection(tmp_path: Path) 
 def test_a_websocket_is_refused_clearly(tmp_path: Path) -> None:
     async def story() -> None:
         async with Serving(tmp_path) as gateway:
-            upgrade = b"connection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n\r\n"
+            upgrade = b"connection: Upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n\r\n"
             told = await talk(gateway.port, b"GET /v1/responses HTTP/1.1\r\nhost: g\r\n" + upgrade)
             (found,) = read_answers(told)
             assert (found.status, found.json["error"]["code"]) == (400, "websocket_not_supported")
@@ -552,14 +550,21 @@ def test_a_websocket_is_refused_clearly(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_client_that_offers_http_2_is_answered_and_not_left_hanging(tmp_path: Path) -> None:
+def test_a_client_that_offers_http_2_is_answered_in_http_1_1(tmp_path: Path) -> None:
+    """Java's client does with each first request; its body, and the requests behind it, are read like all others."""
+
     async def story() -> None:
         async with UpstreamServer(answers("yes")) as server, Serving(tmp_path) as gateway:
             gateway.route("m", server.url)
-            offer = (b"connection: Upgrade, HTTP2-Settings", b"upgrade: h2c", b"http2-settings: AAMAAABkAARAAAAAAAIAAAAA")
-            (found,) = read_answers(await talk(gateway.port, request(gateway.key(), ask(), *offer)))
-            assert found.status == 200
-            assert found.headers["connection"] == "close"
+            key = gateway.key()
+            offer = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA")
+            chunked = request(key, b"", *offer, b"transfer-encoding: chunked", length=False)
+            chunked += b"%x\r\n%b\r\n0\r\n\r\n" % (len(ask()), ask())
+            told = request(key, ask(), *offer) + chunked + request(key, ask(), b"connection: close")
+            for parts in ((told,), tuple(told[i : i + 97] for i in range(0, len(told), 97))):
+                found = read_answers(await talk(gateway.port, *parts))
+                assert [one.status for one in found] == [200, 200, 200]
+            assert [one.document for one in server.requests] == [orjson.loads(ask())] * 6
 
     asyncio.run(story())
 
@@ -608,12 +613,9 @@ def test_a_hostile_upstream_breaks_and_reveals_nothing(tmp_path: Path, name: str
         async with UpstreamServer(HOSTILE[name]) as server, Serving(tmp_path, environment=ENVIRONMENT) as gateway:
             gateway.route("m", server.url, upstream=KEYED, retries=0)
             told = await talk(gateway.port, request(gateway.key(), ask(stream=stream), b"connection: close"))
-            assert b"set-cookie: evil" not in told.lower().partition(b"\r\n\r\n")[0].replace(b"content-type", b"")
-            (found,) = read_answers(told) if told.endswith((b"}", b"\n\n")) else read_answers(told) or [None]
-            assert found is not None
-            if found.status >= 400:
-                assert is_refusal(found)
-                assert found.status != 500
+            for found in read_answers(told):
+                assert "set-cookie" not in found.headers
+                assert found.status < 400 or (is_refusal(found) and found.status != 500)
             await gateway.settled()
             assert gateway.reconcile().balanced
             assert not leaks(gateway, server, told)
@@ -623,7 +625,8 @@ def test_a_hostile_upstream_breaks_and_reveals_nothing(tmp_path: Path, name: str
 
 
 def test_no_header_of_an_upstream_becomes_two(tmp_path: Path) -> None:
-    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json;\r\n x-injected: 1\r\nset-cookie: a=b\r\nserver: s\r\nx-request-id: theirs\r\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json;\r\n x-injected: 1\r\n"
+    head += b"set-cookie: a=b\r\nserver: s\r\nx-request-id: theirs\r\n"
 
     async def story() -> None:
         async with UpstreamServer(babbles(head + b"content-length: 2\r\n\r\n{}")) as server, Serving(tmp_path) as gateway:
@@ -795,6 +798,7 @@ def test_fuzzed_bodies_and_headers_never_make_a_fault(tmp_path: Path, size: Call
                 if method != "HEAD" and told.startswith((b"HTTP/1.1 4", b"HTTP/1.1 502", b"HTTP/1.1 504")):
                     assert "error" in read_answers(told)[0].json, told
                 assert not leaks(gateway, server, told)
+            assert not any("fault" in one for one in gateway.said)
             await gateway.settled()
             assert gateway.reconcile().balanced
 
@@ -803,8 +807,9 @@ def test_fuzzed_bodies_and_headers_never_make_a_fault(tmp_path: Path, size: Call
 
 def test_fuzzed_bytes_never_make_a_fault(tmp_path: Path, size: Callable[[int, int], int]) -> None:
     word = st.sampled_from(
-        [b"POST ", b"GET ", b"/v1/models", b" HTTP/1.1", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"host: g\r\n", b"content-length: 3\r\n",
-         b"transfer-encoding: chunked\r\n", b"0\r\n\r\n", b"3\r\nabc\r\n", b"\x00", b"connection: close\r\n", b"expect: 100-continue\r\n",
+        [b"POST ", b"GET ", b"/v1/models", b" HTTP/1.1", b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"host: g\r\n",
+         b"content-length: 3\r\n", b"transfer-encoding: chunked\r\n", b"0\r\n\r\n", b"3\r\nabc\r\n", b"\x00",
+         b"connection: close\r\n", b"expect: 100-continue\r\n",
          b"upgrade: x\r\nconnection: upgrade\r\n", b"GET /healthz HTTP/1.1\r\nhost: g\r\n\r\n"]
     )  # fmt: skip
     asked: list[bytes] = []
@@ -818,11 +823,10 @@ def test_fuzzed_bytes_never_make_a_fault(tmp_path: Path, size: Callable[[int, in
 
     async def story() -> None:
         async with Serving(tmp_path) as gateway, small_door(gateway) as port:
-            server = UpstreamServer()
             for data in asked:
                 told = await talk(port, data)
                 found = read_answers(told.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""))
                 assert all(one.status != 500 for one in found), data
-                assert not leaks(gateway, server, told)
+            assert not any("fault" in one for one in gateway.said)
 
     asyncio.run(story())

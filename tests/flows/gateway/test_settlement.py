@@ -4,7 +4,8 @@ import asyncio
 import errno
 import os
 import threading
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +232,7 @@ def test_an_answer_of_a_fallback_is_charged_once_and_under_its_name(tmp_path: Pa
 def test_an_answer_that_two_upstreams_were_asked_for_is_charged_once(tmp_path: Path) -> None:
     async def story() -> None:
         async with UpstreamServer(hangs()) as slow, UpstreamServer(answers()) as quick, Serving(tmp_path) as gateway:
-            ups = (Upstream(name="slow", url=slow.url, weight=10_000), Upstream(name="quick", url=quick.url, weight=0))
+            ups = (Upstream(name="slow", url=slow.url), Upstream(name="quick", url=quick.url, tier=1))
             gateway.put(Route(name="m", upstreams=ups, price=PRICE, hedge_after="20ms"))
             assert (await gateway.chat(gateway.key(budget="9 CNY"))).status == 200
             await slow.requests[0].gone()
@@ -273,13 +274,20 @@ class Slow:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return os.write(fd, data)
 
-    async def under(self, gateway: Serving) -> None:
+    @asynccontextmanager
+    async def under(self, gateway: Serving) -> AsyncIterator[None]:
         """Let the first worker keep its ledger on this disk."""
         worker = gateway.crew[0]
         await worker.plane.ledger.aclose()
-        await gateway.keeper.left(worker.name)
-        worker.name = worker.plane.name = f"{worker.name}s"
-        worker.plane.ledger = Ledger(gateway.keeper.folder, worker.name, self.disk, on_broken=lambda _: worker.leaving.set())
+        ledger = Ledger(gateway.keeper.folder, f"{worker.name}s", self.disk, on_broken=lambda _: worker.leaving.set())
+        worker.plane.ledger = ledger
+        try:
+            yield
+        finally:
+            self.fail_sync = self.fail_write = False
+            self.gate.set()
+            if ledger.broken is None:
+                await ledger.aclose()
 
 
 ENDINGS: Sequence[tuple[str, Mapping[str, Any], bytes]] = (
@@ -300,25 +308,26 @@ def test_the_end_of_an_answer_goes_out_when_its_settlement_is_on_the_disk(
     data = orjson.dumps({"model": "m", **asked})
 
     async def body(gateway: Serving, server: UpstreamServer, key: str) -> None:
-        await slow.under(gateway)
-        await gateway.chat(key)
-        before = slow.syncs
-        slow.gate.clear()
-        head = f"POST {path} HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n"
-        reader, writer = await gateway.open(head.encode() + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(data) + data)
-        came = bytearray()
-        reading = asyncio.create_task(_collect(reader, came))
-        await until(lambda: slow.syncs > before)
-        # Whatever may go out before has gone out when the worker has nothing left to do but to wait for the disk.
-        for _ in range(20):
-            await asyncio.sleep(0)
-        assert ending not in bytes(came)
-        assert not reading.done()
-        slow.gate.set()
-        await reading
-        assert ending in bytes(came)
-        writer.close()
-        assert len(await ledger_of(gateway)) == 2
+        async with slow.under(gateway):
+            await gateway.chat(key)
+            before = slow.syncs
+            slow.gate.clear()
+            head = f"POST {path} HTTP/1.1\r\nhost: g\r\ncontent-type: application/json\r\nauthorization: Bearer {key}\r\n"
+            rest = b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(data) + data
+            reader, writer = await gateway.open(head.encode() + rest)
+            came = bytearray()
+            reading = asyncio.create_task(_collect(reader, came))
+            await until(lambda: slow.syncs > before)
+            # Whatever may go out before has gone out when the worker has nothing left to do but to wait for the disk.
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert ending not in bytes(came)
+            assert not reading.done()
+            slow.gate.set()
+            await reading
+            assert ending in bytes(came)
+            writer.close()
+            assert len(await ledger_of(gateway)) == 2
 
     play(tmp_path, answers("yes"), body)
 
@@ -336,33 +345,26 @@ def test_nothing_whole_goes_out_once_the_ledger_is_broken_and_the_worker_leaves(
         async with UpstreamServer(answers("yes")) as server, Serving(tmp_path) as gateway:
             gateway.route("m", server.url, price=PRICE)
             key = gateway.key(budget="100 CNY")
-            await slow.under(gateway)
-            slow.fail_sync = True
-            reader, writer = await gateway.open(gateway.raw_chat(key, stream=stream))
-            came = bytearray()
-            try:
-                await _collect(reader, came)
-            except ConnectionResetError:
-                assert stream
-            assert b"[DONE]" not in came
-            if stream:
-                assert not came.endswith(b"0\r\n\r\n")
-            else:
-                assert came.startswith(b"HTTP/1.1 503")
-                assert b"ledger_unavailable" in came
-                assert b"yes" not in came
-            worker = gateway.crew[0]
-            assert worker.plane.unready() in ("the ledger cannot be written", "shutting down")
-            assert worker.leaving.is_set()
-            writer.close()
-            await asyncio.wait_for(asyncio.shield(gateway._lives[0]), 30)
-            slow.fail_sync = False
-            await gateway.keeper.left(worker.name)
-            (row,) = gateway.rows()
-            # The settlement may be on the disk: it was written before the sync failed.
-            assert row["state"] in ("settled", "in-doubt")
-            assert row["settled"] > 0
-            assert gateway.reconcile().balanced
+            async with slow.under(gateway):
+                slow.fail_sync = True
+                reader, writer = await gateway.open(gateway.raw_chat(key, stream=stream))
+                came = bytearray()
+                try:
+                    await _collect(reader, came)
+                except ConnectionResetError:
+                    assert stream
+                assert b"[DONE]" not in came
+                if stream:
+                    assert not came.endswith(b"0\r\n\r\n")
+                else:
+                    assert came.startswith(b"HTTP/1.1 503")
+                    assert b"ledger_unavailable" in came
+                    assert b"yes" not in came
+                worker = gateway.crew[0]
+                assert worker.plane.unready()
+                assert worker.leaving.is_set()
+                writer.close()
+            assert gateway.crew[0].counts.of("m").in_doubt == 1
 
     asyncio.run(story())
 
@@ -371,15 +373,15 @@ def test_a_full_disk_refuses_what_it_cannot_record_and_dispatches_none_of_it(tmp
     slow = Slow()
 
     async def body(gateway: Serving, server: UpstreamServer, key: str) -> None:
-        await slow.under(gateway)
-        slow.fail_write = True
-        answer = await gateway.chat(key)
-        assert (answer.status, answer.json["error"]["code"]) == (503, "ledger_unavailable")
-        assert answer.headers["x-should-retry"] == "true"
-        assert str(tmp_path) not in answer.body.decode()
-        assert server.requests == []
-        slow.fail_write = False
-        assert (await gateway.chat(key)).status == 200
+        async with slow.under(gateway):
+            slow.fail_write = True
+            answer = await gateway.chat(key)
+            assert (answer.status, answer.json["error"]["code"]) == (503, "ledger_unavailable")
+            assert answer.headers["x-should-retry"] == "true"
+            assert str(tmp_path) not in answer.body.decode()
+            assert server.requests == []
+            slow.fail_write = False
+            assert (await gateway.chat(key)).status == 200
         assert charged(await only(gateway)) == ("settled", "answered", "upstream", 11, 3, cost(11, 3))
 
     play(tmp_path, answers(), body)

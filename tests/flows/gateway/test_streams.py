@@ -12,6 +12,7 @@ from tests.fakes.upstream_server import Behaviour, UpstreamServer, answers, piec
 
 from pilotbase.domain.pilot import Price
 from pilotbase.domain.traffic import GuardUse
+from pilotbase.gateway.entry import Entry
 from pilotbase.gateway.estimate import estimate, prompt_tokens
 
 PRICE = Price(per_call="1 CNY", per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY")
@@ -211,7 +212,7 @@ def test_usage_stays_where_the_client_asked_for_it(tmp_path: Path) -> None:
 def responding(status: str, **more: Any) -> list[bytes]:
     """A stream of `responses` that ends so."""
     counted = {"input_tokens": 11, "output_tokens": 3, "total_tokens": 14}
-    begun = {"id": "resp_9", "object": "response", "status": "in_progress", "output": [], "usage": None}
+    begun: dict[str, Any] = {"id": "resp_9", "object": "response", "status": "in_progress", "output": [], "usage": None}
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
         {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "yes"},
@@ -448,3 +449,24 @@ def test_a_fallback_streams_and_is_charged_once(tmp_path: Path) -> None:
             assert gateway.reconcile().balanced
 
     asyncio.run(story())
+
+
+def test_what_is_known_of_a_stream_when_it_is_over_is_told_for_the_log(tmp_path: Path) -> None:
+    async def body(gateway: Serving, server: UpstreamServer, key: str) -> None:
+        plane = gateway.crew[0].plane
+        entries: list[Entry] = []
+        plane.told = entries.append
+        await gateway.post("/v1/responses", key, {"model": "m", "input": "hello", "stream": True})
+        await gateway.settled()
+        (entry,) = entries
+        assert (entry.provider, entry.upstream, entry.attempts, entry.stream) == ("openai", "u0", 1, True)
+        assert (entry.response_id, entry.finish, entry.outcome, entry.status) == (
+            "resp_9",
+            ("max_output_tokens",),
+            "answered",
+            200,
+        )
+        assert (entry.read, entry.wrote, entry.cost, entry.currency) == (11, 3, cost(11, 3), "CNY")
+
+    ending = responding("incomplete", incomplete_details={"reason": "max_output_tokens"})
+    play(tmp_path, streams(ending, done=False), body)
