@@ -54,6 +54,16 @@ class Taken:
         return 1e6 * self.keeping / max(1, self.load.requests)
 
 
+def yardstick() -> float:
+    """Microseconds of processor time that adding up 10,000 numbers takes now: more of it says that the machine is slower."""
+    found = []
+    for _ in range(50):
+        begun = time.process_time_ns()
+        sum(range(10_000))
+        found.append((time.process_time_ns() - begun) / 1000)
+    return median(found)
+
+
 def take(side: Side, folder: Path, body: Path, connections: int, seconds: float) -> Taken:
     """Load a side and read what its processes used meanwhile. RuntimeError where a request failed."""
     before = cpu_seconds(side.serving()), cpu_seconds(side.keeping())
@@ -83,8 +93,10 @@ def compare(folder: Path, names: list[str], places: list[Place], given: argparse
             sides.append(stack.enter_context(SIDES[name](_folder(folder, name), port, given.envs)))
         for side in sides:
             warm(side, folder, paths)
+        speeds = [yardstick()]
         for turn in range(given.rounds):
             for place in places:
+                speeds.append(yardstick())
                 # Every other round goes backwards, so that no side is always first after a pause.
                 for side in sides if turn % 2 == 0 else sides[::-1]:
                     mode, connections = place
@@ -94,6 +106,8 @@ def compare(folder: Path, names: list[str], places: list[Place], given: argparse
     for place, taken_by in found.items():
         print(show(place, taken_by), end="\n\n", flush=True)
     print(f"our account afterwards: {reconciled(folder / 'pilotbase' / 'home')}\n")
+    slowest, quickest = max(speeds), min(speeds)
+    print(f"adding up 10,000 numbers took {median(speeds):.0f} us ({quickest:.0f} to {slowest:.0f}) between the measurements\n")
 
 
 def show(place: Place, found: dict[str, list[Taken]]) -> str:

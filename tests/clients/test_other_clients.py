@@ -173,7 +173,8 @@ def test_another_client_chats_streams_calls_tools_embeds_fails_and_leaves(client
 
     async def story() -> None:
         async with UpstreamServer(upstream) as server, Serving(tmp_path) as gateway:
-            gateway.route("m", server.url, price=Price(per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY"))
+            price = Price(per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY")
+            gateway.route("m", server.url, price=price, upstream={"on_disconnect": "abort"})
             key = gateway.key(budget="100 CNY")
             assert await run(client, script, f"{gateway.url}/v1", key) == SEEN
             await gateway.settled()

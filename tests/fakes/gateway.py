@@ -80,7 +80,7 @@ class Serving:
         self.page = EpochPage.open(self.home)
         self.said: list[str] = []
         self.keeper = Keeper(self.context, self.page, workers=self.workers, say=self.said.append)
-        self.pepper = load_pepper(self.home, None)
+        self.pepper = load_pepper(self.home, self.environment.get("PILOTBASE_PEPPER"))
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listening.setblocking(False)
         self.port = self._listening.getsockname()[1]

@@ -148,6 +148,12 @@ class Exchange:
 
     async def answer(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Send a whole answer."""
+        if self.link is not None and not any(name == b"connection" for name, _ in headers):
+            size = (b"content-length", b"%d" % len(body))
+            if self.link.answer(self._send, status, [*headers, size, *self.extra, (b"x-request-id", self.id.encode())], body):
+                self.sent = True
+                self.status = status
+                return
         await self.begin(status, [*headers, (b"content-length", b"%d" % len(body))])
         await self.write(body, more=False)
 

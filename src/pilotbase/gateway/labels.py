@@ -19,7 +19,7 @@ from pilotbase.errors import UserError
 from pilotbase.gateway.answers import Header
 from pilotbase.gateway.endpoints import Kind
 
-__all__ = ["GENERATED", "Mark", "Wording", "insert_member", "mark", "responses_texts"]
+__all__ = ["GENERATED", "Mark", "Wording", "insert_member", "mark", "parse", "responses_texts", "write"]
 
 GENERATED: frozenset[Kind] = frozenset(
     ("chat", "completions", "responses", "speech", "images", "image-edits", "image-variations")

@@ -17,6 +17,9 @@ from pilotbase.store.disk import Disk, Handle, explained
 __all__ = ["Ledger", "LedgerTrouble"]
 
 SEGMENT: Final = 64 << 20
+QUICK: Final = 0.001
+"""Seconds: a sync that takes less keeps the loop for no longer than a request does."""
+STEADY: Final = 16
 
 
 class LedgerTrouble(UserError):
@@ -42,8 +45,8 @@ class Ledger:
     """
 
     __slots__ = ("_batch", "_disk", "_end", "_folder", "_handle", "_jobs", "_loop", "_machine", "_on_broken", "_on_sync",
-                 "_roll_at", "_segment", "_sequence", "_synced", "_syncing", "_thread", "_waiting", "_wanted", "_worker",
-                 "_written", "broken", "dropped")  # fmt: skip
+                 "_quick", "_roll_at", "_segment", "_sequence", "_synced", "_syncing", "_thread", "_under_way", "_waiting",
+                 "_wanted", "_worker", "_written", "broken", "dropped")  # fmt: skip
 
     def __init__(
         self,
@@ -74,6 +77,8 @@ class Ledger:
         self._synced = 0
         self._syncing = False
         self._wanted = False
+        self._under_way = 0  # reserved and not settled
+        self._quick = 0  # syncs in a row that were quick
         self._waiting: list[asyncio.Future[None]] = []
         self._batch: list[asyncio.Future[None]] = []
         self._jobs: queue.SimpleQueue[tuple[Handle, int] | Handle | None] = queue.SimpleQueue()
@@ -91,6 +96,7 @@ class Ledger:
     async def reserve(self, record: Reserve) -> None:
         """Write a reservation. LedgerTrouble, and nothing written, if the disk does not take it."""
         self._append_or_undo(record)
+        self._under_way += 1
         if self._machine:
             await self._sync()
 
@@ -109,11 +115,16 @@ class Ledger:
         A caller that is cancelled while it waits takes nothing back.
         """
         self._append_or_break(record)
-        await self._sync()
+        self._under_way -= 1
+        if self._under_way <= 0 and self._quick >= STEADY and not self._syncing and not self._waiting:
+            self._sync_here()
+        else:
+            await self._sync()
 
     def settle_later(self, record: Settle) -> None:
         """Write a settlement that nobody waits for; it is synced soon."""
         self._append_or_break(record)
+        self._under_way -= 1
         self._wanted = True
         self._sync_soon()
 
@@ -213,6 +224,25 @@ class Ledger:
         self._sync_soon()
         await waiter
 
+    def _sync_here(self) -> None:
+        """Sync on the loop itself: nobody else is kept waiting, and the way through the thread costs more than the sync.
+
+        Only after a row of quick ones: a disk that is slow, or hangs, is waited for by the thread.
+        """
+        handle = self._writable()
+        began = time.perf_counter()
+        try:
+            handle.sync()
+        except UserError as error:
+            raise self._break(error) from error
+        self._note(self._written, time.perf_counter() - began)
+
+    def _note(self, written: int, seconds: float) -> None:
+        self._quick = self._quick + 1 if seconds < QUICK else 0
+        if self._on_sync:
+            self._on_sync(seconds, written - self._synced)
+        self._synced = written
+
     def _sync_soon(self) -> None:
         if self._syncing or self._handle is None:
             return
@@ -251,9 +281,7 @@ class Ledger:
         if error is not None:
             self._break(error)
             return
-        if self._on_sync:
-            self._on_sync(seconds, written - self._synced)
-        self._synced = written
+        self._note(written, seconds)
         for waiter in self._batch:
             if not waiter.done():
                 waiter.set_result(None)

@@ -23,6 +23,8 @@ from pilotbase.gateway.wire import LostError, RefusedError
 
 __all__ = ["Plane", "blinded"]
 
+EARLY = datetime.fromtimestamp(0, UTC)
+
 
 @dataclass(slots=True, kw_only=True)
 class Plane:
@@ -54,6 +56,8 @@ class Plane:
     blind: str = ""
     drained: int = 0
     serial: int = 0
+    second: int = -1
+    moment: datetime = EARLY
     under_way: dict[str, Exchange] = field(default_factory=dict)
     background: set[asyncio.Task[Any]] = field(default_factory=set)
 
@@ -63,8 +67,11 @@ class Plane:
         return f"{self.name}-{self.serial:x}"
 
     def now(self) -> datetime:
-        """Wall time."""
-        return datetime.fromtimestamp(time.time(), UTC)
+        """Wall time, to the second."""
+        second = int(time.time())
+        if second != self.second:
+            self.second, self.moment = second, datetime.fromtimestamp(second, UTC)
+        return self.moment
 
     async def look(self) -> None:
         """See to it that the view is as new as the shared page. Refused (503) where nobody can say what may be served."""

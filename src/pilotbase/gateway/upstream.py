@@ -63,6 +63,7 @@ class Pool:
         self._salt = salt
         self._largest = largest
         self._plans: dict[str, _Plan] = {}
+        self._urls: dict[str, URL] = {}
         self._limits: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
 
@@ -87,6 +88,7 @@ class Pool:
         """Forget every route but these."""
         for name in [name for name in self._plans if name not in names]:
             del self._plans[name]
+        self._urls.clear()
 
     def lines(self) -> Iterator[tuple[str, Line]]:
         """(route, upstream's line) of every route asked so far: for counts and health."""
@@ -220,7 +222,7 @@ class Pool:
             async with asyncio.timeout(min(line.first, line.total)):
                 response = await session.request(
                     call.method,
-                    URL(url, encoded=True),
+                    self._url(url, call),
                     data=body or None,
                     headers=forwarded(call.headers, line.headers),
                     allow_redirects=False,
@@ -254,6 +256,15 @@ class Pool:
         if meaning.rest is not None:
             line.breaker.rest(meaning.rest, self._clock())
         raise Missed(meaning.refused, other=meaning.other)
+
+    def _url(self, url: str, call: Call) -> URL:
+        """An address as aiohttp wants it. Those of whole endpoints are kept: what is worked out of one is worked out once."""
+        known = self._urls.get(url)
+        if known is None:
+            known = URL(url, encoded=True)
+            if call.path is None and not call.query:
+                self._urls[url] = known
+        return known
 
     def _no_head(self, answer: "Answer", line: Line, error: Exception) -> Missed:
         """What it means that no head of an answer came."""

@@ -1,7 +1,7 @@
 """What a worker knows of routes, keys and stops, as of one epoch, and how it learns of changes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -29,7 +29,8 @@ class Served:
 
 @dataclass(slots=True)
 class View:
-    """The state of one worker. `ask(word, body)` asks the keeper; `compile_` makes a route ready; `changed` hears of changes.
+    """The state of one worker. `ask(word, body)` asks the keeper; `compile_` makes a route ready; `changed` hears of every
+    change, and which keys it was about.
 
     `seen` is the value of the shared page that this view is as new as, `epoch` the database's count of changes. `broken` holds
     the routes that could not be made ready, each with the reason: they are refused, and the others go on.
@@ -37,7 +38,7 @@ class View:
 
     ask: Callable[[str, Any], Awaitable[Any]]
     compile_: Callable[[Route], Guarding]
-    changed: Callable[[], None]
+    changed: Callable[[Sequence[str]], None]
     seen: int = -1
     epoch: int = -1
     routes: dict[str, Served] = field(default_factory=dict)
@@ -59,13 +60,12 @@ class View:
             for name in told["removed"]:
                 self.routes.pop(name, None)
                 self.broken.pop(name, None)
-            for document in told["keys"]:
-                self._keep(read_key(document))
+            keys = [self._keep(read_key(document)).id for document in told["keys"]]
             # A key that was unknown a moment ago may be new.
             self._unknown.clear()
             self.stops = frozenset((kind, name) for kind, name in told["stops"])
             self.epoch, self.seen = told["epoch"], page
-        self.changed()
+        self.changed(keys)
 
     async def key(self, name: str) -> AccessKey | None:
         """A key by its public part; None where there is none."""

@@ -22,6 +22,7 @@ __all__ = ["Keeper"]
 
 T = TypeVar("T")
 ROUND = 0.2
+APPLY = 0.6
 
 
 class Keeper:
@@ -86,12 +87,16 @@ class Keeper:
 
     async def run(self) -> None:
         """Apply logs and look for changes made elsewhere, until cancelled."""
+        applied = 0.0
         while True:
             started = time.monotonic()
             try:
                 # First what a person changed: a full disk, which keeps records from being applied, must not hide it.
                 await self.inside(self._look)
-                await self.inside(self._applier.apply)
+                if started - applied >= APPLY:
+                    # A batch costs a sync whatever its size, so fewer and larger ones take less of the machine.
+                    applied = started
+                    await self.inside(self._applier.apply)
                 self._well()
             except UserError as error:
                 self._ill(str(error))

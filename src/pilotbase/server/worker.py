@@ -154,12 +154,15 @@ class Worker:
         if self.spans is not None:
             self.spans.add(entry)
 
-    def _changed(self) -> None:
+    def _changed(self, keys: Sequence[str]) -> None:
         """The view is another: end what is no longer allowed, and make ready what is new."""
         view, plane = self.plane.view, self.plane
         self.counts.know(view.routes)
         self.pool.keep(list(view.routes))
         self.ready.forget(view.routes)
+        for key in keys:
+            # Its limits may be others now: what was deducted under the old ones goes back.
+            plane.purse.drop(key)
         for name, why in view.broken.items():
             if self._broken.get(name) != why:
                 self.peer.tell("say", f"the route `{name}` cannot be served: {why}")

@@ -22,12 +22,15 @@ HELLO: list[Any] = [{"role": "user", "content": "hello"}]
 Story = Callable[[AsyncOpenAI, Serving, UpstreamServer], Awaitable[None]]
 
 
-def play(home: Path, story: Story, *behaviours: Behaviour, key: dict[str, Any] | None = None) -> None:
-    """Run a story with a client whose key has a budget, before an upstream that behaves so; the account balances afterwards."""
+def play(home: Path, story: Story, *behaviours: Behaviour, key: dict[str, Any] | None = None, leaving: str = "abort") -> None:
+    """Run a story with a client whose key has a budget, before an upstream that behaves so; the account balances afterwards.
+
+    `leaving` is what becomes of the upstream's answer when the client goes away.
+    """
 
     async def run() -> None:
         async with UpstreamServer(*behaviours) as server, Serving(home) as gateway:
-            gateway.route("m", server.url, price=PRICE)
+            gateway.route("m", server.url, price=PRICE, upstream={"on_disconnect": leaving})
             token = gateway.key(**{"budget": "100 CNY", **(key or {})})
             async with AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=token) as client:
                 await story(client, gateway, server)
@@ -435,6 +438,27 @@ def test_a_stream_that_the_client_leaves_is_settled_with_what_came(tmp_path: Pat
 
     parts = [piece("first"), piece("second"), piece("third"), piece(None, finish="stop")]
     play(tmp_path, story, streams(parts, pace=pace))
+
+
+def test_a_stream_that_the_client_leaves_runs_on_unseen_and_is_charged_by_its_own_count(tmp_path: Path) -> None:
+    more = asyncio.Event()
+
+    async def pace(number: int) -> None:
+        if number == 1:
+            await more.wait()
+
+    async def story(client: AsyncOpenAI, gateway: Serving, server: UpstreamServer) -> None:
+        stream = await client.chat.completions.create(model="m", messages=HELLO, stream=True)
+        async for _ in stream:
+            break
+        await stream.close()
+        await until(lambda: gateway.crew[0].plane.drained == 1)
+        more.set()
+        row = await only_row(gateway)
+        assert (row["outcome"], row["source"], row["tokens_in"], row["tokens_out"]) == ("gone", "upstream", 17, 5)
+
+    parts = [piece("first"), piece("second"), piece(None, finish="stop"), usage_only(17, 5)]
+    play(tmp_path, story, streams(parts, pace=pace), leaving="drain")
 
 
 def test_a_request_that_is_cancelled_before_its_answer_is_settled(tmp_path: Path) -> None:

@@ -542,7 +542,7 @@ def test_http_1_0_gets_its_answer_and_the_end_of_the_connection(tmp_path: Path) 
 def test_a_websocket_is_refused_clearly(tmp_path: Path) -> None:
     async def story() -> None:
         async with Serving(tmp_path) as gateway:
-            upgrade = b"connection: Upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: eA==\r\n\r\n"
+            upgrade = b"connection: Upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\r\n"
             told = await talk(gateway.port, b"GET /v1/responses HTTP/1.1\r\nhost: g\r\n" + upgrade)
             (found,) = read_answers(told)
             assert (found.status, found.json["error"]["code"]) == (400, "websocket_not_supported")
@@ -565,6 +565,31 @@ def test_a_client_that_offers_http_2_is_answered_in_http_1_1(tmp_path: Path) -> 
                 found = read_answers(await talk(gateway.port, *parts))
                 assert [one.status for one in found] == [200, 200, 200]
             assert [one.document for one in server.requests] == [orjson.loads(ask())] * 6
+
+    asyncio.run(story())
+
+
+class Faulty:
+    """A part of the gateway with a fault."""
+
+    async def pass_on(self, x: Any) -> None:
+        raise KeyError(SECRET)
+
+    async def aclose(self) -> None:
+        return None
+
+
+def test_a_fault_of_the_gateway_is_told_to_its_operator_and_shows_nothing(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Serving(tmp_path) as gateway:
+            app = Gateway(gateway.crew[0].plane, Faulty())  # type: ignore[arg-type]
+            async with small_door(gateway, app) as port:
+                (found,) = read_answers(await talk(port, b"GET /api/x HTTP/1.1\r\nhost: g\r\nconnection: close\r\n\r\n"))
+            assert (found.status, found.json["error"]["code"]) == (500, "internal_error")
+            assert is_refusal(found)
+            name = found.headers["x-request-id"]
+            await until(lambda: any(name in one and "KeyError" in one for one in gateway.said))
+            assert SECRET not in "".join(gateway.said) + found.body.decode()
 
     asyncio.run(story())
 

@@ -312,3 +312,66 @@ def test_a_closed_ledger_takes_nothing_and_may_be_closed_again(tmp_path: Path) -
 
     asyncio.run(run())
     assert [record.id for record in written(tmp_path)] == ["a"]
+
+
+class Quick(Slow):
+    """System calls that note on which thread a sync ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate.set()
+        self.on_loop: list[bool] = []
+
+    def sync(self, fd: int) -> None:
+        self.on_loop.append(threading.current_thread() is threading.main_thread())
+        if self._step("sync"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_request_that_is_alone_is_synced_on_the_loop_once_the_disk_has_proved_quick(tmp_path: Path) -> None:
+    calls = Quick()
+
+    async def story() -> list[bool]:
+        ledger = Ledger(tmp_path, "w", calls.disk())
+        calls.on_loop.clear()
+        for number in range(40):
+            await ledger.reserve(reserve(f"r{number}"))
+            await ledger.settle(settle(f"r{number}"))
+            assert ledger.pending() == 0
+        alone = list(calls.on_loop)
+        calls.on_loop.clear()
+        await ledger.reserve(reserve("first"))
+        await ledger.reserve(reserve("second"))
+        await ledger.settle(settle("first"))
+        beside = list(calls.on_loop)
+        await ledger.aclose()
+        assert beside == [False], "somebody else was under way: the loop must not wait for the disk"
+        return alone
+
+    alone = asyncio.run(story())
+    assert alone[:16] == [False] * 16
+    # A single slow sync in between sends the next ones to the thread again; on any machine some of 24 are quick.
+    assert any(alone[16:])
+
+
+def test_a_sync_on_the_loop_that_fails_breaks_the_ledger_like_any_other(tmp_path: Path) -> None:
+    calls = Quick()
+
+    async def story() -> None:
+        ledger = Ledger(tmp_path, "w", calls.disk())
+        for number in range(200):
+            if ledger._quick >= 16:
+                break
+            await ledger.reserve(reserve(f"r{number}"))
+            await ledger.settle(settle(f"r{number}"))
+        await ledger.reserve(reserve("last"))
+        calls.fail["sync"] = {calls.counts["sync"] + 1}
+        with pytest.raises(LedgerTrouble):
+            await ledger.settle(settle("last"))
+        assert ledger.broken
+        with pytest.raises(LedgerTrouble):
+            await ledger.reserve(reserve("later"))
+        with pytest.raises(LedgerTrouble):
+            await ledger.aclose()
+
+    asyncio.run(story())
