@@ -188,7 +188,7 @@ def test_every_direct_dependency_is_imported_and_every_import_is_declared() -> N
         "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
         "fastapi": "fastapi",
     }
-    unseen = {"httptools", "scikit-learn"}  # uvicorn's parser, which `gateway.transport` asks it for; the examples' library
+    unseen = {"scikit-learn"}  # the examples' library
     guests = {"starlette"}  # FastAPI is made of it
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

@@ -13,6 +13,8 @@ from pilotbase.gateway.view import Served, View
 
 __all__ = ["authenticate", "bearer", "choose_route", "hold", "standing_headers"]
 
+LONGEST = 60.0
+"""Seconds that a client is told to wait at most: some obey no longer ones."""
 _WHICH = {"budget": "budget", "rpm": "limit of requests a minute", "tpm": "limit of tokens a minute"}
 
 
@@ -92,7 +94,9 @@ def _exhausted(refusal: Refusal) -> Refused:
     if refusal.after is None:
         message += ": the request alone needs more than the limit; send a smaller one"
         return Refused(status=429, code="rate_limit_exceeded", type="rate_limit_error", message=message, retry=False)
-    return Refused(status=429, code="rate_limit_exceeded", type="rate_limit_error", message=message, after=refusal.after)
+    return Refused(
+        status=429, code="rate_limit_exceeded", type="rate_limit_error", message=message, after=min(refusal.after, LONGEST)
+    )
 
 
 def _unusable() -> Refused:

@@ -7,6 +7,8 @@ from pilotbase.gateway.exchange import Exchange
 
 __all__ = ["read_body"]
 
+CLOSE = (b"connection", b"close")
+
 
 async def read_body(x: Exchange, limit: int, seconds: float) -> bytes:
     """The whole body. Refused where it is over `limit` bytes (413), slower than `seconds` (408), or in a coding (415)."""
@@ -15,6 +17,7 @@ async def read_body(x: Exchange, limit: int, seconds: float) -> bytes:
     declared = x.header(b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
         raise _too_large(limit)
+    # The server limits how long the first piece may take; nearly always it is the whole.
     message = await x.receive()
     if message["type"] == "http.request" and not message.get("more_body", False):
         body = message.get("body", b"")
@@ -35,12 +38,11 @@ async def read_body(x: Exchange, limit: int, seconds: float) -> bytes:
                     return b"".join(parts)
                 message = await x.receive()
     except TimeoutError:
-        raise Refused(
-            status=408, code="request_timeout", message="the request's body did not arrive in time", retry=True
-        ) from None
+        message = "the request's body did not arrive in time"
+        raise Refused(status=408, code="request_timeout", message=message, retry=True, headers=[CLOSE]) from None
     raise bad_request("the connection ended before the whole body had come")
 
 
 def _too_large(limit: int) -> Refused:
     message = f"the request's body is over {limit} bytes"
-    return Refused(status=413, code="request_too_large", message=message, retry=False, headers=[(b"connection", b"close")])
+    return Refused(status=413, code="request_too_large", message=message, retry=False, headers=[CLOSE])

@@ -4,6 +4,7 @@ What never passes follows from that: credentials, cookies, `Host`, hop-by-hop fi
 address and client software, and on the way back the upstream's cookies, software, places and rate limits.
 """
 
+import re
 from collections.abc import Iterable
 
 from pilotbase.gateway.answers import Header
@@ -20,6 +21,7 @@ FORWARDED = {
     b"openai-beta": "OpenAI-Beta",
     b"traceparent": "traceparent",  # W3C Trace Context
 }
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 RETURNED = frozenset((b"content-type", b"content-disposition", b"openai-processing-ms"))
 
 
@@ -39,4 +41,4 @@ def forwarded(headers: Iterable[Header], fixed: dict[str, str]) -> dict[str, str
 
 def returned(headers: Iterable[Header]) -> list[Header]:
     """The headers of an upstream's answer that the caller sees, with lower-case names."""
-    return [(lower, value) for name, value in headers if (lower := name.lower()) in RETURNED]
+    return [(lower, value) for name, value in headers if (lower := name.lower()) in RETURNED and not _CONTROL.search(value)]

@@ -125,7 +125,7 @@ def conclude(plane: Plane, x: Exchange) -> None:
         ttft=x.first,
         upstream=x.upstream,
         attempts=len(x.tries),
-        guards=tuple(f"{guard}/{rule}" for guard, rule, _ in x.findings),
+        guards=tuple(dict.fromkeys(f"{guard}/{rule}" for guard, rule, _ in x.findings)),
         error=x.error,
         waited=waited,
     )
