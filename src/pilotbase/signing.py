@@ -5,10 +5,9 @@ import binascii
 import hashlib
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from pilotbase.errors import UserError
+from pilotbase.private_file import put_in_place
 
 __all__ = ["Key", "PublicKey", "decode_base64", "fingerprint", "public_keys"]
 
@@ -106,7 +106,8 @@ class Key:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         _refuse_wide(folder.stat().st_mode, folder, "700")
         if not path.exists() and not path.is_symlink():
-            _put_in_place(path, cls.generate()._pem())
+            with _explained("write", path):
+                put_in_place(path, cls.generate()._pem())
         return cls.load(path)
 
     @classmethod
@@ -161,29 +162,6 @@ def decode_base64(text: object, *, limit: int) -> bytes | None:
         return None
     # The last character may carry spare bits that decoding drops: then two texts would stand for one signature.
     return data if base64.b64encode(data).decode() == text else None
-
-
-def _put_in_place(path: Path, data: bytes) -> None:
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    with _explained("write", path):
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            # A link, unlike a rename, does not replace the key of a process that was first.
-            with suppress(FileExistsError):
-                os.link(draft, path)
-        finally:
-            with suppress(FileNotFoundError):
-                os.unlink(draft)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
 
 def _refuse_wide(mode: int, path: Path, wanted: str) -> None:

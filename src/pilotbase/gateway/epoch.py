@@ -7,14 +7,14 @@ says *that* something changed; *what* is asked of the keeper. One aligned 8-byte
 import fcntl
 import mmap
 import os
-import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from pilotbase.errors import UserError
+from pilotbase.private_file import put_in_place
 
 __all__ = ["EpochPage"]
 
@@ -45,7 +45,7 @@ class EpochPage:
         with _explained("open", path):
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not path.exists():
-                _put_in_place(path)
+                put_in_place(path, bytes(SIZE))
             descriptor = os.open(path, os.O_RDWR | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0))
             try:
                 _refuse_other_size(os.fstat(descriptor).st_size, path)
@@ -91,19 +91,6 @@ class EpochPage:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _put_in_place(path: Path) -> None:
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, bytes(SIZE))
-        # A link, unlike a rename, does not replace the page that another process has made and mapped.
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.close(descriptor)
-        os.unlink(draft)
 
 
 def _refuse_other_size(size: int, path: Path) -> None:

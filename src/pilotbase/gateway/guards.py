@@ -1,18 +1,16 @@
 """The guards of a route on requests and on answers that come whole; `holdback` has them on streams."""
 
 import copy
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
-
-import orjson
 
 from pilotbase.domain.traffic import GuardUse
 from pilotbase.errors import UserError
 from pilotbase.gateway.answers import Refused
 from pilotbase.gateway.endpoints import ENDPOINTS, Kind
 from pilotbase.gateway.holdback import Holdback
+from pilotbase.gateway.lenient import write
 from pilotbase.gateway.texts import TOKEN_NUMBERS, Path, Piece, answer_pieces, replace, request_pieces, takes_numbers
 from pilotbase.gateway.watch import Blocked, Found, Growing, Panel, Placed, Remote, Watch
 from pilotbase.ports import Finding, Guard, Phase, RemoteGuard
@@ -164,8 +162,4 @@ async def _check(panel: Panel, pieces: Sequence[Piece], document: Any) -> Outcom
 def _written(document: Any) -> bytes:
     if isinstance(document, str):
         return document.encode("utf-8", "replace")
-    try:
-        return orjson.dumps(document)
-    except (TypeError, ValueError):
-        # Half a surrogate pair, or an integer beyond 64 bits: JSON allows both, orjson neither.
-        return json.dumps(document, separators=(",", ":")).encode()
+    return write(document)

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from pilotbase.gateway.answers import Refused
 from pilotbase.gateway.endpoints import Kind
 from pilotbase.gateway.frames import Frame
+from pilotbase.gateway.lenient import parse
 from pilotbase.gateway.texts import Path, Piece, frame_pieces, replace
 from pilotbase.gateway.watch import Blocked, Found, Panel, Watch
 from pilotbase.ports import Finding
@@ -142,13 +141,9 @@ def _lane_of(whole: dict[Path, list[_Part]], piece: Piece, panel: Panel, found: 
 
 def _parsed(data: bytes) -> Any:
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
         # Half a surrogate pair between two deltas, or a NaN among the probabilities: read by others, so by us.
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return parse(data)
+    except ValueError:
         raise Blocked(Finding(guard="stream", rule=UNREADABLE, start=0, end=0)) from None
 
 

@@ -14,7 +14,8 @@ import orjson
 
 from pilotbase.detect.aigc_label import KEY, TAIL
 from pilotbase.gateway.answers import Refused
-from pilotbase.gateway.labels import Mark, insert_member, parse, responses_texts, write
+from pilotbase.gateway.labels import Mark, insert_member, responses_texts
+from pilotbase.gateway.lenient import parse, write
 
 __all__ = ["LabelStream"]
 
@@ -78,7 +79,10 @@ class LabelStream:
         data = _data(raw)
         if data.strip() == b"[DONE]":
             self._close_all()
-        document = parse(data) if data else None
+        try:
+            document = parse(data) if data else None
+        except ValueError:
+            document = None
         event = _Event(raw, document, size=len(raw))
         if not isinstance(document, dict) or document.get("error"):
             self._held.append(event)

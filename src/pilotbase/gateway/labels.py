@@ -4,22 +4,20 @@ Never doubled: a member `AIGC`, a front matter or explicit words that an upstrea
 must be JSON get no words inside, because they would be none any more.
 """
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
-
 from pilotbase.detect import aigc_label
 from pilotbase.domain.traffic import Labels
 from pilotbase.errors import UserError
 from pilotbase.gateway.answers import Header
 from pilotbase.gateway.endpoints import Kind
+from pilotbase.gateway.lenient import parse, write
 
-__all__ = ["GENERATED", "Mark", "Wording", "insert_member", "mark", "parse", "responses_texts", "write"]
+__all__ = ["GENERATED", "Mark", "Wording", "insert_member", "mark", "responses_texts"]
 
 GENERATED: frozenset[Kind] = frozenset(
     ("chat", "completions", "responses", "speech", "images", "image-edits", "image-variations")
@@ -103,7 +101,7 @@ class Mark:
         """
         if not self.metadata and not self.wording:
             return body
-        document = parse(body)
+        document = _document(body)
         if not isinstance(document, dict) or document.get("error"):
             return body
         if self.wording and self._word(document):
@@ -149,24 +147,12 @@ def mark(labels: Labels, kind: Kind, content: str, moment: datetime, *, structur
 _HINT = "27 characters: 00, 11, the unified social credit code (18), and 5 of your own, such as 00000"
 
 
-def parse(data: bytes) -> Any:
-    """A JSON document as clients read it, NaN and halves of surrogate pairs included; None where it is none."""
+def _document(data: bytes) -> Any:
+    """A document to be labelled; None where it is none."""
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return parse(data)
+    except ValueError:
         return None
-
-
-def write(document: Any) -> bytes:
-    """What `parse` has read, as bytes."""
-    try:
-        return orjson.dumps(document)
-    except (TypeError, ValueError):
-        return json.dumps(document, separators=(",", ":")).encode()
 
 
 def insert_member(body: bytes, label: dict[str, str]) -> bytes:

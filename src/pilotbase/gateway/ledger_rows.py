@@ -4,12 +4,12 @@ A row takes a record at most once: what is settled changes no more, and progress
 between a row before and after, in the transaction that writes it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -40,6 +40,7 @@ COLUMNS: Final = (
 )  # fmt: skip
 _FIXED = ("id", "worker", "access_key", "route", "endpoint", "day", "started", "currency", "reserved", "tokens_reserved")
 _DAY = 86_400_000_000  # microseconds
+T = TypeVar("T")
 _AT_ONCE = 200  # rows of one statement: 4,800 parameters
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM requests"
 _UPDATES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in _FIXED)
@@ -165,11 +166,19 @@ def sums(row: Row) -> tuple[int, ...]:
     return (1, row.reserved, used, row.released, doubtful, row.overrun, row.tokens_in, row.tokens_out)
 
 
+def _parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in a few sizes only: a database keeps each statement that it has prepared, and a long one takes a megabyte."""
+    start = 0
+    for size in (_AT_ONCE, 64, 8, 1):
+        while len(items) - start >= size:
+            yield items[start : start + size]
+            start += size
+
+
 def find(database: Database, ids: Sequence[str]) -> dict[str, Row]:
     """The rows of these requests that are there, by id."""
     found: dict[str, Row] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        part = ids[start : start + _AT_ONCE]
+    for part in _parts(ids):
         for one in database.rows(f"{_SELECT} WHERE id IN ({', '.join('?' * len(part))})", part):
             found[one["id"]] = _row(one)
     return found
@@ -199,8 +208,7 @@ def write(database: Database, worker: str, changes: Sequence[Change]) -> None:
 
 
 def _write_rows(database: Database, rows: Sequence[Row]) -> None:
-    for start in range(0, len(rows), _AT_ONCE):
-        part = rows[start : start + _AT_ONCE]
+    for part in _parts(rows):
         values = [value for row in part for value in _values(row)]
         changed = database.execute(
             f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES {', '.join([_PLACES] * len(part))}"

@@ -1,9 +1,6 @@
 """An answer on its way back: whole documents and plain bytes. Its last byte goes out when it is settled on the disk."""
 
-import json
 from typing import Any
-
-import orjson
 
 from pilotbase.gateway.answers import Header, Refused
 from pilotbase.gateway.billing import prompt_only
@@ -11,6 +8,7 @@ from pilotbase.gateway.bodies import Pair
 from pilotbase.gateway.exchange import Exchange
 from pilotbase.gateway.findings import note_outcome
 from pilotbase.gateway.labels import mark
+from pilotbase.gateway.lenient import parse
 from pilotbase.gateway.meter import Meter
 from pilotbase.gateway.plane import Plane
 from pilotbase.gateway.replaying import keep
@@ -88,14 +86,10 @@ async def look_at_output(x: Exchange, data: bytes) -> bytes:
 def _readable(x: Exchange, data: bytes) -> Any:
     """An answer as guards read it: its JSON, or the text of a transcript. Refused (502) for anything else."""
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return parse(data)
+    except ValueError:
         if x.endpoint.kind in ("transcriptions", "translations"):
             return data.decode("utf-8", "replace")
-    try:
-        # Half a surrogate pair, NaN: JSON to others, not to orjson.
-        return json.loads(data)
-    except ValueError:
         message = "the upstream's answer cannot be read, so its guards cannot look at it"
         raise Refused(status=502, code="upstream_invalid_answer", type="server_error", message=message) from None
 

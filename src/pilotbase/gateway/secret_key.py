@@ -12,12 +12,13 @@ import secrets
 import stat
 import string
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from pilotbase.domain.access import AccessKey
 from pilotbase.errors import UserError
+from pilotbase.private_file import put_in_place
 
 __all__ = ["digest_of", "holds", "load_pepper", "new_id", "new_token", "replaced", "split"]
 
@@ -85,7 +86,7 @@ def load_pepper(home: Path, given: str | None = None) -> bytes:
     with _explained(path):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not path.exists() and not path.is_symlink():
-            _put_in_place(path, secrets.token_hex(32).encode() + b"\n")
+            put_in_place(path, secrets.token_hex(32).encode() + b"\n")
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
         with os.fdopen(descriptor, "rb") as file:
             mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
@@ -97,27 +98,6 @@ def load_pepper(home: Path, given: str | None = None) -> bytes:
         hint = "restore it from a backup; without it no key that was created can be checked, and all must be created again"
         raise UserError("the pepper is damaged: it is too short", where=str(path), hint=hint)
     return data
-
-
-def _put_in_place(path: Path, data: bytes) -> None:
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(descriptor)
-        # A link, unlike a rename, does not replace the pepper of a process that was first.
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        with suppress(FileNotFoundError):
-            os.unlink(draft)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextmanager
