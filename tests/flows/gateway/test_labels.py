@@ -129,7 +129,7 @@ def test_every_kind_that_is_generated_content_is_in_this_table() -> None:
     assert set(GENERATED) == {*WRITTEN, "speech", "images", "image-edits", "image-variations"}
 
 
-@pytest.mark.parametrize(("kind", "way"), itertools.product((*WRITTEN, "images", "speech"), WAYS))
+@pytest.mark.parametrize(("kind", "way"), list(itertools.product((*WRITTEN, "images", "speech"), WAYS)))
 def test_a_whole_answer_carries_its_label_and_no_other_byte_moves(tmp_path: Path, kind: Kind, way: str) -> None:
     labels, own = WAYS[way], answer_of(kind)
     form = "audio/wav" if kind == "speech" else "application/json"
@@ -153,7 +153,7 @@ def test_a_whole_answer_carries_its_label_and_no_other_byte_moves(tmp_path: Path
         check_text(labels, text_of(kind, document))
 
 
-@pytest.mark.parametrize(("kind", "way"), itertools.product(STREAMED, WAYS))
+@pytest.mark.parametrize(("kind", "way"), list(itertools.product(STREAMED, WAYS)))
 def test_a_stream_carries_its_label_and_no_other_event_moves(tmp_path: Path, kind: Kind, way: str) -> None:
     labels, own = WAYS[way], stream_of(kind)
     cut = [own[i : i + 61] for i in range(0, len(own), 61)]
