@@ -46,6 +46,10 @@ class AccessKey:
         if self.routes is not None and not self.routes:
             yield Problem(("routes",), "no route is named", "name at least one, or leave --routes out for all")
 
+    def may_use(self, route: str) -> bool:
+        """Whether the key is for this route."""
+        return self.routes is None or route in self.routes
+
     def usable(self, now: datetime) -> bool:
         """Whether the key admits anything at this moment."""
         return self.revoked is None and (self.expires is None or now < self.expires)

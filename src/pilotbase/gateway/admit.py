@@ -1,12 +1,12 @@
 """Whether a request may go on: who asks, what for, and whether there is room for it."""
 
-from datetime import datetime
-
 from pilotbase.domain.access import AccessKey
 from pilotbase.gateway import secret_key
 from pilotbase.gateway.account import Hold
 from pilotbase.gateway.answers import Header, Refused
 from pilotbase.gateway.billing import Estimate
+from pilotbase.gateway.exchange import Exchange
+from pilotbase.gateway.plane import Plane
 from pilotbase.gateway.purse import Purse
 from pilotbase.gateway.quota import Refusal
 from pilotbase.gateway.view import Served, View
@@ -25,14 +25,17 @@ def bearer(header: bytes | None) -> str | None:
     return header[7:].strip().decode("latin-1")
 
 
-async def authenticate(view: View, pepper: bytes, header: bytes | None, now: datetime) -> AccessKey:
-    """The key that a request carries. Refused (401) for anything but a usable one; which of these it was is not told."""
-    token = bearer(header)
-    name = secret_key.split(token) if token is not None else None
-    key = await view.key(name) if name is not None else None
-    if key is None or token is None or not secret_key.holds(key, token, pepper, now) or not key.usable(now):
-        message = "no usable key: send `Authorization: Bearer pb_...`" if token is None else "this key is not valid, or no longer"
-        raise Refused(status=401, code="invalid_api_key", type="authentication_error", message=message, retry=False)
+async def authenticate(plane: Plane, x: Exchange) -> AccessKey:
+    """The key that a request carries, as of now. Refused (401) for any but a usable one; which of these it was is not told."""
+    await plane.look()
+    token = bearer(x.header(b"authorization"))
+    if token is None:
+        raise _unusable("no usable key: send `Authorization: Bearer pb_...`")
+    name = secret_key.split(token)
+    key = await plane.view.key(name) if name is not None else None
+    now = plane.now()
+    if key is None or not secret_key.holds(key, token, plane.pepper, now) or not key.usable(now):
+        raise _unusable()
     return key
 
 
@@ -45,10 +48,10 @@ def choose_route(view: View, key: AccessKey, model: str) -> Served:
         # It was usable when the request began: its body may have taken a while.
         raise _unusable()
     served = view.routes.get(model)
-    if served is None and model in view.broken and (key.routes is None or model in key.routes):
+    if served is None and model in view.broken and key.may_use(model):
         message = f"the model `{model[:100]}` is out of order; its operator has been told"
         raise Refused(status=503, code="route_unavailable", type="service_unavailable", message=message, retry=False)
-    if served is None or (key.routes is not None and model not in key.routes):
+    if served is None or not key.may_use(model):
         message = f"the model `{model[:100]}` does not exist, or this key may not use it"
         raise Refused(status=404, code="model_not_found", message=message, param="model", retry=False)
     if view.stopped(key.id, model):
@@ -99,8 +102,7 @@ def _exhausted(refusal: Refusal) -> Refused:
     )
 
 
-def _unusable() -> Refused:
-    message = "this key is not valid, or no longer"
+def _unusable(message: str = "this key is not valid, or no longer") -> Refused:
     return Refused(status=401, code="invalid_api_key", type="authentication_error", message=message, retry=False)
 
 

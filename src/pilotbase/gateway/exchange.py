@@ -88,7 +88,7 @@ class Exchange:
         self.drain: asyncio.TimerHandle | None = None
         self.drain_left: int | None = None
         self.error = ""
-        self.key: AccessKey = None  # type: ignore[assignment]  # set before all that reads these three; `known` tells
+        self.key: AccessKey = None  # type: ignore[assignment]  # these three are set before all that reads them
         self.served: Served = None  # type: ignore[assignment]
         self.shape: Shape = None  # type: ignore[assignment]
         self.hold: Hold | None = None
@@ -186,10 +186,6 @@ class Exchange:
             self._ended = True
             if self._waiting is not None:
                 self._waiting.cancel()
-
-    def resume(self) -> None:
-        """Allow waiting again."""
-        self._ended = False
 
     def halt(self, refused: Refused) -> None:
         """Stop it: its client gets `refused`."""

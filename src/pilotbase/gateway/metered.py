@@ -52,8 +52,7 @@ async def serve(plane: Plane, x: Exchange) -> None:
 
 
 async def _serve(plane: Plane, x: Exchange) -> None:
-    await plane.look()
-    x.key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    x.key = await authenticate(plane, x)
     if x.key.admin:
         message = "this is a key for administration; create another one for requests: pilotbase key create"
         raise Refused(status=403, code="admin_key", type="permission_error", message=message, retry=False)

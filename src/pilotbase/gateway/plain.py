@@ -24,12 +24,11 @@ _STORED = frozenset((("GET", ""), ("DELETE", ""), ("GET", "input_items"), ("POST
 
 async def models(plane: Plane, x: Exchange, name: str | None) -> None:
     """`/v1/models`, or one of them: what this key may use."""
-    await plane.look()
-    key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    key = await authenticate(plane, x)
     found = [
         {"id": served.route.name, "object": "model", "created": 0, "owned_by": served.route.owner}
         for served in plane.view.routes.values()
-        if not key.admin and (key.routes is None or served.route.name in key.routes)
+        if not key.admin and key.may_use(served.route.name)
     ]
     if name is None:
         await _json(x, 200, {"object": "list", "data": found})
@@ -43,8 +42,7 @@ async def models(plane: Plane, x: Exchange, name: str | None) -> None:
 
 async def stored_response(plane: Plane, x: Exchange, rest: str) -> None:
     """`/v1/responses/ID...`: read, cancelled or deleted at the upstream that made it, by the key that asked for it."""
-    await plane.look()
-    key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    key = await authenticate(plane, x)
     name, _, action = rest.partition("/")
     if (x.scope["method"], action) not in _STORED:
         raise Refused(status=404, code="not_found", message=f"there is nothing at `{x.scope['path'][:200]}`", retry=False)
@@ -98,7 +96,7 @@ async def metrics(plane: Plane, x: Exchange) -> None:
         await plane.look()
         if bearer(x.header(b"authorization")) is None:
             raise Refused(status=401, code="invalid_api_key", type="authentication_error", message="send an administration key")
-        key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+        key = await authenticate(plane, x)
         if not key.admin:
             raise Refused(status=403, code="not_admin", type="permission_error", message="this takes an administration key")
     accept = (x.header(b"accept") or b"").decode("latin-1")
@@ -115,10 +113,9 @@ async def inference_place(plane: Plane, x: Exchange, place: Place) -> None:
     if place.what == "server":
         await _json(x, 200, server_document(__version__))
         return
-    await plane.look()
-    key = await authenticate(plane.view, plane.pepper, x.header(b"authorization"), plane.now())
+    key = await authenticate(plane, x)
     served = plane.view.routes.get(place.model)
-    if served is None or (key.routes is not None and served.route.name not in key.routes):
+    if served is None or not key.may_use(served.route.name):
         raise Refused(status=404, code="model_not_found", message=f"the model `{place.model[:100]}` is not found", retry=False)
     if place.what == "model-ready":
         on = not plane.view.stopped(key.id, served.route.name)

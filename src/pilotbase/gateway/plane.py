@@ -1,6 +1,5 @@
 """What every request of a worker works with."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +58,6 @@ class Plane:
     second: int = -1
     moment: datetime = EARLY
     under_way: dict[str, Exchange] = field(default_factory=dict)
-    background: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def new_id(self) -> str:
         """The name of a new request: unique among all gateways, since workers' names are."""

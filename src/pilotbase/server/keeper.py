@@ -41,7 +41,6 @@ class Keeper:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
         self._peers: dict[str, Peer] = {}
         self._counts = Totals()
-        self._heard: set[str] = set()
         # A wall clock that is set while we run must not open or close a minute's window: see `gateway.leases`.
         self._offset = time.time() - time.monotonic()
         self._workers = workers
@@ -67,7 +66,6 @@ class Keeper:
         """What a worker asks. RefusedError where it cannot be done now."""
         if word == "counts":
             self._counts.take(worker, body)
-            self._heard.add(worker)
             return None
         if word == "say":
             self._say(f"worker {worker}: {body}")
@@ -108,12 +106,6 @@ class Keeper:
         while done := self._applier.apply():
             total += done
         return total
-
-    def heard(self, worker: str) -> bool:
-        """Whether a worker has told its counts since this was last asked."""
-        found = worker in self._heard
-        self._heard.discard(worker)
-        return found
 
     async def finish(self) -> None:
         """Apply what is left, and end."""

@@ -139,9 +139,6 @@ class Worker:
     async def _answer(self, word: str, body: Any) -> Any:
         if word == "recall":
             return [one.as_dict() for one in self.plane.purse.recall(str(body))]
-        if word == "stop":
-            self.leaving.set()
-            return None
         raise RefusedError(f"`{word}` is no call")
 
     async def _lease(self, want: Want) -> Grant | Refusal:
