@@ -38,6 +38,7 @@ __all__ = [
     "Prompting",
     "Question",
     "RemoteGuard",
+    "Results",
     "Scoreboard",
     "Secrets",
     "Signer",
@@ -172,6 +173,8 @@ class Coded:
 class Cases(Protocol):
     """The cases of a pilot in their recorded random order: position 0 is asked first.
 
+    `incidents` names the incident that a case came from, -1 for ordinary cases; None where no such column is declared.
+
     All arrays are over positions. `digest` covers the file's bytes and its media; `order` the permutation. `repairs` says in
     words what was mended on reading (an encoding, a byte order mark).
     """
@@ -185,13 +188,14 @@ class Cases(Protocol):
     numbers: NDArray[np.float64] | None
     groups: Mapping[str, Coded]
     clusters: Coded | None
+    incidents: Coded | None
 
     def inputs(self, start: int, stop: int) -> "pl.DataFrame":
         """The inputs, and nothing else, at positions start <= p < stop."""
         ...
 
     def spread(self) -> Mapping[str, float]:
-        """Standard deviation of each numeric input over all cases."""
+        """Standard deviation of each numeric input over all ordinary cases."""
         ...
 
 
@@ -232,6 +236,30 @@ class Observations:
     ttft: NDArray[np.float64] | None = None
     scheduled: NDArray[np.float64] | None = None
     late: NDArray[np.float64] | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Results:
+    """Live requests of one arm of a release, in the order in which they came, as columns of one length.
+
+    `started` in microseconds since the epoch; `bad` is 1 for a failure, 0 for an answer, NaN for what says nothing; `pending`
+    marks what is not settled. `seconds` and `ttft` are infinite for failures, `cost` is in units of currency; NaN where there is
+    none. `copy_of` names the request that a shadow repeats.
+    """
+
+    ids: list[str]
+    copy_of: list[str]
+    started: NDArray[np.int64]
+    bad: NDArray[np.float64]
+    pending: NDArray[np.bool_]
+    seconds: NDArray[np.float64]
+    ttft: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    tokens_in: NDArray[np.float64]
+    tokens_out: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
 
 
 class Scoreboard(Protocol):

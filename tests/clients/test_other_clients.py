@@ -21,7 +21,7 @@ import pytest
 from tests.fakes.gateway import Serving
 from tests.fakes.upstream_server import Exchange, UpstreamServer, answers, piece, sends, streams, usage_only, whole
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 
 HERE = Path(__file__).parent
 ENVS = HERE.parents[1] / "bench" / ".envs" / "clients"

@@ -33,6 +33,9 @@ WIDTH = 100
 SUBCOMMANDS = (
     "disclose open", "disclose check", "key show", "key export", "key trust", "key create", "key ls", "key rotate", "key revoke",
     "pack ls", "pack publish", "route add", "route ls", "route show", "route rm", "route policy", "usage reconcile",
+    "release start", "release ls", "release status", "release pause", "release resume", "release promote", "release rollback",
+    "release label", "incident ls", "incident show", "incident open", "incident contain", "incident resolve", "incident close",
+    "incident export",
 )  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"# (\S+/\S+\.(?:py|yaml))\n")
@@ -214,6 +217,7 @@ _NEEDS = {
     "number": "a numeric target",
     "load": "`load`",
     "price": "`price`",
+    "incident": "`data.test.incident`",
     "judge": "`judge`",
     "repeat": "`repeat`",
     "pattern": "`pattern`",

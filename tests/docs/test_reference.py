@@ -12,12 +12,14 @@ from tests.docs.pages import ROOT, blocks, generated, help_blocks, metric_table,
 from pilotbase.checks.rules import metric_problems
 from pilotbase.cli.commands import COMMANDS
 from pilotbase.domain.evidence import FAILURES
-from pilotbase.domain.gate import Check, Gate, JudgeSpec, Load, PackUse, Transform
-from pilotbase.domain.pilot import Candidate, Limits, Message, Pilot, Price, TestData
+from pilotbase.domain.gate import Check, Gate, JudgeSpec, Live, Load, PackUse, Transform
+from pilotbase.domain.pilot import Candidate, Limits, Message, Pilot, TestData
+from pilotbase.domain.price import Price
 from pilotbase.domain.problem import kebab
 from pilotbase.domain.scenario import Scenario, Titles
 from pilotbase.spec.load import load_text
 from pilotbase.spec.packs import Pack
+from pilotbase.spec.plan import read_plan_file
 from pilotbase.spec.route import read_route_file
 from pilotbase.spec.schema import json_schema
 from pilotbase.stats import power
@@ -27,7 +29,7 @@ PILOT_FILE = (ROOT / "docs/pilot-file.md").read_text("utf-8")
 COMMANDS_PAGE = (ROOT / "docs/commands.md").read_text("utf-8")
 PARTS: Mapping[str, type] = {
     **{kind.__name__: kind for kind in (Pilot, Scenario, Titles, TestData, Candidate, Message, Price, Limits)},
-    **{kind.__name__: kind for kind in (Gate, PackUse, Check, Transform, Load, JudgeSpec, Pack)},
+    **{kind.__name__: kind for kind in (Gate, PackUse, Check, Transform, Load, JudgeSpec, Live, Pack)},
     "python": python.Options,
     "openai": openai.Options,
     "recorded": recorded.Options,
@@ -90,7 +92,7 @@ def examples() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "block"), examples(), ids=[f"{page} {i}" for i, (page, _) in enumerate(examples(), 1)])
-def test_every_piece_of_a_pilot_or_route_file_in_the_pages_is_right(page: str, block: str, tmp_path: Path) -> None:
+def test_every_piece_of_a_pilot_route_or_plan_file_in_the_pages_is_right(page: str, block: str, tmp_path: Path) -> None:
     if re.search(r"^(upstreams|guards|labels):", block, re.MULTILINE):
         head = "" if "upstreams:" in block else "name: r\nupstreams: [{url: 'http://127.0.0.1:1/v1'}]\n"
         file = tmp_path / "route.yaml"
@@ -99,6 +101,12 @@ def test_every_piece_of_a_pilot_or_route_file_in_the_pages_is_right(page: str, b
         return
     if block.startswith("- {metric"):
         block = f"gates:\n  - gate: g\n    checks:\n{''.join(f'      {line}' for line in block.splitlines(keepends=True))}"
+    if re.search(r"^(bearer|rungs|exposure|evidence|alerts|checks):", block, re.MULTILINE):
+        head = "" if "bearer:" in block else "bearer: Li Lei\n"
+        file = tmp_path / "plan.yaml"
+        file.write_text(head + block, "utf-8")
+        assert read_plan_file(file).rungs
+        return
     words = set(re.findall(r"^(\w+):", block, re.MULTILINE))
     whole = block + "\n" + "\n".join(text for word, text in STOCK.items() if word not in words)
     assert load_text(whole, Path("pilot.yaml"), metric_problems=metric_problems).pilot.gates

@@ -22,7 +22,7 @@ def pilot(*checks: Check, gates: Sequence[Gate] | None = None, candidates: int =
     """A pilot of these checks, on data with every column that a check may name."""
     test = TestData(
         path="cases.csv", inputs=("x",), target=rest.pop("target", "y"), positive=rest.pop("positive", "1"), groups=("g",),
-        cluster=rest.pop("cluster", None),
+        cluster=rest.pop("cluster", None), incident=rest.pop("incident", None),
     )  # fmt: skip
     named = tuple(Candidate(id=f"c{i}", target=TargetSpec(kind="python", options=None)) for i in range(candidates))
     return Pilot(
@@ -42,7 +42,7 @@ def coded(values: Sequence[Any], names: Sequence[str] | None = None) -> Coded:
 
 
 def cases(truth: Sequence[Any] | None, *, count: int | None = None, positive: str = "1", **rest: Any) -> CaseColumns:
-    """Cases of these truths; `groups` and `clusters` as lists of strings, `numbers` as an array."""
+    """Cases of these truths; `groups`, `clusters` and `incidents` as lists of strings, `numbers` as an array."""
     n = len(truth) if truth is not None else int(count or 0)
     column = coded(truth) if truth is not None else None
     groups = {"g": coded(rest["groups"])} if "groups" in rest else {}
@@ -54,6 +54,7 @@ def cases(truth: Sequence[Any] | None, *, count: int | None = None, positive: st
         positive=column.names.index(positive) if column is not None and positive in column.names else -1,
         groups=groups,
         clusters=coded(rest["clusters"]) if "clusters" in rest else None,
+        incidents=coded(rest["incidents"]) if "incidents" in rest else None,
     )
 
 

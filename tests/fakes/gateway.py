@@ -25,9 +25,9 @@ import orjson
 from pilotbase.api.app import make_api
 from pilotbase.context import Context, SystemClock, open_context
 from pilotbase.domain.access import AccessKey
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.quantity import parse_money
-from pilotbase.domain.traffic import GuardUse, Labels, Route, Tie, Upstream
+from pilotbase.domain.traffic import Arm, GuardUse, Labels, Route, Tie, Upstream
 from pilotbase.gateway import keys, routes, stops
 from pilotbase.gateway.epoch import EpochPage
 from pilotbase.gateway.reconcile import Report, reconcile
@@ -71,6 +71,8 @@ class Serving:
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     database: str | None = None
+    vouching: bool = True
+    """Whether the keeper's own word that releases are watched reaches the workers; `watch` always does."""
 
     async def __aenter__(self) -> Self:
         self._opened = open_context(
@@ -91,6 +93,7 @@ class Serving:
         self.folder.mkdir(exist_ok=True)
         self._open_door()
         self.crew: list[Worker] = []
+        self.peers: list[Peer] = []
         self._lives: list[asyncio.Task[int]] = []
         for number in range(self.workers):
             await self._hire(f"w{number}")
@@ -139,7 +142,8 @@ class Serving:
             return None if word == "bye" else await self.keeper.answer(name, word, body)
 
         reader, writer = await asyncio.open_connection(sock=ours)
-        peer = Peer(reader, writer, answer)
+        peer = Peer(reader, writer, answer) if self.vouching else _Quiet(reader, writer, answer)
+        self.peers.append(peer)
         self.keeper.joined(name, peer)
         self._tasks.append(asyncio.create_task(peer.run()))
         # Each worker closes its own listening socket when it ends.
@@ -180,6 +184,18 @@ class Serving:
         routes.put(self.context.database, route, who="test", now=self.now, replace=True)
         self.page.bump()
         return route
+
+    def release(self, route: Route, arm: Arm | None) -> Route:
+        """Put a route with an arm, or without any more, as a release does."""
+        made = replace(route, arm=arm)
+        routes.put(self.context.database, made, who="test", now=self.now, replace=True, release=True)
+        self.page.bump()
+        return made
+
+    async def watch(self, seconds: float = 60.0) -> None:
+        """Have the keeper vouch to all workers that releases are watched; they know when this returns."""
+        for peer in self.peers:
+            await peer.call("watched", seconds)
 
     def key(self, name: str = "k", *, budget: str | None = None, **limits: Any) -> str:
         """A new key, as its owner holds it."""
@@ -240,7 +256,7 @@ class Serving:
 
     async def settled(self) -> None:
         """Wait until no request is under way, and apply every log."""
-        await until(lambda: not any(worker.plane.under_way for worker in self.crew))
+        await until(lambda: not any(worker.plane.under_way or worker.gateway.shadows._tasks for worker in self.crew))
         await self.keeper.inside(self.keeper.apply_all)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -250,6 +266,14 @@ class Serving:
     def reconcile(self) -> Report:
         """The account as `usage reconcile` gives it."""
         return reconcile(self.context.database, self.keeper.folder, self.context.disk)
+
+
+class _Quiet(Peer):
+    """A connection on which the keeper cannot vouch for releases by itself."""
+
+    def tell(self, word: str, body: Any) -> None:
+        if word != "watched":
+            super().tell(word, body)
 
 
 async def until(true: Any, seconds: float = 10.0) -> None:

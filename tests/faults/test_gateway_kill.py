@@ -20,7 +20,7 @@ from tests.fakes.gateway import until
 from tests.fakes.upstream_server import Behaviour, Exchange, UpstreamServer, answers, piece, streams, usage_only
 
 from pilotbase.context import Context, SystemClock, open_context
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.quantity import parse_money
 from pilotbase.domain.traffic import Route, Upstream
 from pilotbase.gateway import keys, routes

@@ -93,9 +93,10 @@ class Board:
     def _needed(self, plan: PlannedCheck) -> NDArray[np.int64]:
         if self.variants[plan.column.variant].kind == "load":
             return np.empty(0, dtype=np.int64)
-        if plan.metric.denominator is None:
-            return np.arange(self.cases.count)
-        return np.flatnonzero(plan.metric.denominator(self.cases))
+        entering = np.ones(self.cases.count, dtype=bool) if plan.metric.empty is not None else self.cases.ordinary
+        if plan.metric.denominator is not None:
+            entering = entering & plan.metric.denominator(self.cases)
+        return np.flatnonzero(entering)
 
     def reads(self, plan: PlannedCheck) -> frozenset[int]:
         """The variants of this candidate whose answers a check reads; a judged one needs plain answers first."""

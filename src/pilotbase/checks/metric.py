@@ -29,7 +29,7 @@ Kind = Literal[
     "throughput",
     "judged",
 ]
-Needs = Literal["target", "positive", "number", "load", "price", "judge", "repeat", "pattern", "choices", "expected"]
+Needs = Literal["target", "positive", "number", "load", "price", "judge", "repeat", "pattern", "choices", "expected", "incident"]
 Values = NDArray[np.float64]
 
 
@@ -40,7 +40,8 @@ class Metric:
     `score(rows, cases, check)` gives a float for each row that did not fail. NaN leaves the row out of the denominator of a
     proportion or F1; in any other kind it is an answer that could not be read, which fails.
     `worst(rows, cases, check)` gives the same for failed rows; None where the metric has no worst value.
-    `denominator(cases)` marks the cases that can enter at all, known before asking.
+    `denominator(cases)` marks the cases that can enter at all, known before asking. Cases from incidents enter only where `empty`
+    is given: the value of a count of them over no case at all, since at first there is none.
     """
 
     name: str
@@ -56,4 +57,5 @@ class Metric:
     unit: Literal["", "s", "money", "tokens", "/s"] = ""
     paired: bool = True
     quantile: float | None = None
+    empty: float | None = None
     source: str = ""

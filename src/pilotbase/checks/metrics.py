@@ -5,7 +5,7 @@ from functools import cache
 from typing import Literal
 
 from pilotbase import plugins
-from pilotbase.checks import labels, numbers, service, texts
+from pilotbase.checks import labels, numbers, regressions, service, texts
 from pilotbase.checks.metric import Kind, Metric, Needs
 from pilotbase.errors import UserError
 
@@ -70,6 +70,9 @@ _SERVICE = (
     _row("failure-rate", "Failure rate", "失败率", "proportion", "any", score=service.zero, worst=labels.one),
     _row("failures", "Failures", "失败数", "count", "once", score=service.zero, worst=labels.one, upper=None, paired=False,
          source="a census"),
+    _row("regressions", "Regression cases answered wrongly", "答错的回归用例数", "count", "once", "target", "incident",
+         score=regressions.regressed, worst=labels.one, denominator=regressions.regressions, upper=None, paired=False,
+         empty=0.0, source="a census of the cases that came from incidents"),
     _row("labels", "Answers within a set", "回答在集合内", "members", "once", score=service.outside, worst=labels.one, upper=None,
          paired=False, source="a census"),
     _row("stability", "Stability", "稳定性", "proportion", "any", "repeat", score=service.zero, worst=labels.wrong, paired=False,

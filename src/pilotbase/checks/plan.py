@@ -1,7 +1,7 @@
 """From declared checks to planned ones: which scored columns each reads, at what confidence, and when it may look."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 
@@ -16,7 +16,7 @@ from pilotbase.domain.verdict import Family
 
 __all__ = ["Column", "PlannedCheck", "alpha_share", "plan_checks", "plan_family"]
 
-_PARAMETERS = ("tolerance", "pattern", "expect", "choices", "bound")
+_PARAMETERS = ("tolerance", "pattern", "expect", "choices", "bound", "match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +135,7 @@ def _base(check: Check, row: Metric) -> Variant:
     if "repeat" in row.needs:
         return Variant(kind="repeat", repetitions=check.repeat)
     if check.judge is not None:
-        return Variant(kind="judge", judge=check.judge)
+        return Variant(kind="judge", judge=replace(check.judge, price=None))  # its price changes no judgement
     return Variant(kind="plain")
 
 

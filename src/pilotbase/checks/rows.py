@@ -18,7 +18,7 @@ class CaseColumns:
 
     `truth` holds canonical labels, `numbers` the truth as f64 where it is numeric; `positive` is the code of the positive
     class, -1 where there
-    is none.
+    is none. `incidents` names the incident that a case came from, -1 for ordinary cases; None where no such column is declared.
     """
 
     count: int
@@ -28,6 +28,24 @@ class CaseColumns:
     positive: int = -1
     groups: Mapping[str, Coded] = field(default_factory=dict)
     clusters: Coded | None = None
+    incidents: Coded | None = None
+
+    @property
+    def ordinary(self) -> NDArray[np.bool_]:
+        """Cases that were not chosen because they had failed: those of every rate."""
+        return np.ones(self.count, dtype=bool) if self.incidents is None else self.incidents.codes < 0
+
+    @property
+    def regressions(self) -> int | None:
+        """How many cases come from incidents; None where no column names them."""
+        return None if self.incidents is None else int((self.incidents.codes >= 0).sum())
+
+    @property
+    def cluster_count(self) -> int | None:
+        """How many clusters the ordinary cases lie in; None where there are none."""
+        if self.clusters is None or self.incidents is None:
+            return None if self.clusters is None else len(self.clusters.names)
+        return len(np.unique(self.clusters.codes[self.ordinary]))
 
     def is_positive(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of these cases are of the positive class."""

@@ -17,6 +17,7 @@ _TIME = ("ms", "s", "m", "min", "h", "d")
 
 def metric_problems(pilot: Pilot) -> Iterator[Problem]:
     """Every check that its metric's row does not allow, with its path in the pilot."""
+    yield from _incident(pilot)
     for g, gate in enumerate(pilot.open_gates):
         for c, check in enumerate(gate.checks):
             at: Path = ("gates", g, "checks", c)
@@ -28,8 +29,24 @@ def metric_problems(pilot: Pilot) -> Iterator[Problem]:
                 continue
             yield from (
                 p.under(*at)
-                for p in (*_needs(pilot, check, row), *_views(check, row), *_threshold(check, row), *_extras(check, row))
+                for p in (
+                    *_needs(pilot, check, row),
+                    *_views(check, row),
+                    *_threshold(check, row),
+                    *_extras(check, row),
+                    *_live(check, row),
+                )
             )
+
+
+def _incident(pilot: Pilot) -> Iterator[Problem]:
+    """Cases from incidents leave every rate, so a check must count them and decide: else that name would hide failures."""
+    if pilot.data.test.incident is None:
+        return
+    counted = (c for g in pilot.open_gates if g.mandatory for c in g.checks if c.metric == "regressions" and c.role == "decide")
+    if next(counted, None) is None:
+        told = "cases from incidents enter no rate, and no deciding check counts them"
+        yield Problem(("data", "test", "incident"), told, 'add `{metric: regressions, require: "= 0"}` to a mandatory gate')
 
 
 def _needs(pilot: Pilot, check: Check, row: Metric) -> Iterator[Problem]:
@@ -40,6 +57,12 @@ def _needs(pilot: Pilot, check: Check, row: Metric) -> Iterator[Problem]:
         )
     if "positive" in row.needs and test.positive is None:
         yield Problem(("metric",), f"`{row.name}` is about one class, and data.test names no `positive`", "add `positive: VALUE`")
+    if "incident" in row.needs and test.incident is None:
+        yield Problem(
+            ("metric",),
+            f"`{row.name}` counts cases from incidents, and data.test names no `incident` column",
+            "add `incident: COLUMN`; the column is empty for ordinary cases",
+        )
     if "load" in row.needs and check.load is None:
         yield Problem(("metric",), f"`{row.name}` is measured under load", "add `load: {rate: 50/s, for: 5s}`")
     if "judge" in row.needs and check.judge is None:
@@ -142,6 +165,7 @@ _ONLY = {
     "errors": ("throughput",),
     "judge": ("rubric",),
     "bound": ("mae", "rmse"),
+    "match": ("regressions",),
 }
 
 
@@ -153,3 +177,57 @@ def _extras(check: Check, row: Metric) -> Iterator[Problem]:
         yield Problem(("bound",), f"a loss is never negative, and the bound starts at {check.bound[0]:g}", "write [0, most]")
     if check.load is not None and "load" not in row.needs:
         yield Problem(("load",), f"`{row.name}` is not measured under load", "it belongs to latency, ttft and throughput")
+
+
+# What a check looks at, and why live requests cannot be looked at so.
+_NOT_LIVE = {
+    "drop-under": "it changes the inputs, and live requests are answered as they come",
+    "compare-to": "it pairs the answers of two candidates to one case, and a live request is answered by one of them",
+    "gap-by": "it compares groups, and a live request names none",
+    "ratio-by": "it compares groups, and a live request names none",
+    "worst-of": "it compares groups, and a live request names none",
+    "count": "it is counted on complete data, and live traffic is never complete",
+    "members": "it is a census of complete data, and live traffic is never complete",
+    "throughput": "it is measured by arrivals on a schedule, and live requests come when they come",
+    "stability": "it asks the same input again and again, and a live request is asked once",
+    "auroc": "it ranks the scores of a whole sample, and live answers are kept as they were given, without one",
+    "brier": "it needs a probability beside each answer, and live answers are kept as they were given, without one",
+    "f1": "it is a figure of a whole table of answers, and live answers are scored one by one",
+    "balanced": "it is a figure of a whole table of answers, and live answers are scored one by one",
+    "root-mean-square": "a request that failed has no worst error, and live failures must count",
+    "mae": "a request that failed has no worst error, and live failures must count",
+}
+_INSTEAD = {
+    "failures": "use failure-rate, which is a share",
+    "throughput": "use latency or ttft",
+    "auroc": "use sensitivity and specificity",
+    "brier": "use accuracy",
+    "f1": "use precision and sensitivity",
+    "balanced-accuracy": "use sensitivity and specificity",
+    "rmse": "use numeric, with a tolerance",
+    "mae": "use numeric, with a tolerance",
+}
+
+
+def _live(check: Check, row: Metric) -> Iterator[Problem]:
+    """A live check is of single answers as they come, and may be looked at at any time, or on windows declared beforehand."""
+    live = check.live
+    if live is None:
+        return
+    view = check.view[0] if check.view is not None else ""
+    for word in (view, row.kind, row.name):
+        if word in _NOT_LIVE:
+            name = f"`{word}`" if word == view else f"`{row.name}`"
+            yield Problem(("live",), f"{name} cannot be live: {_NOT_LIVE[word]}", _INSTEAD.get(row.name, "leave `live` out"))
+            return
+    anytime = row.looks == "any" or row.kind == "tail" or (check.bound is not None and row.kind == "loss")
+    if not anytime and live.windows is None and live.window is None:
+        yield Problem(
+            ("live",),
+            f"`{row.name}` is concluded once, on a sample that was planned, and live traffic has no end",
+            "declare windows beforehand, as in `live: {windows: 20, window: 500}`; alpha is split over them",
+        )
+    if anytime and (live.windows is not None or live.window is not None):
+        word = "windows" if live.windows is not None else "window"
+        told = f"`{row.name}` may be looked at at any time: windows would only spend alpha"
+        yield Problem(("live", word), told, "leave `windows` and `window` out")

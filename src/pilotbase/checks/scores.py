@@ -54,7 +54,7 @@ class ScoredColumn:
         self.value[rows.position] = value
         self.state[rows.position] = np.where(bad, FAILED, SCORED)
         if self.metric.kind == "members":
-            self._keep_outside(rows, value)
+            self._keep_outside(rows, np.where(cases.ordinary[rows.position], value, np.nan))
 
     def _worst(self, rows: Rows, cases: CaseColumns) -> Values:
         if self.metric.worst is not None:

@@ -42,6 +42,8 @@ def show(number: float | None, require: Require, unit: str) -> str:
 
 def decided(require: Require, unit: str, estimate: Estimate, verdict: Verdict, needed: int | None = None) -> Reason:
     """The one reason that a bound gives."""
+    if estimate.method == "census" and not estimate.n:
+        return Reason("no-regressions")
     if estimate.method == "census":
         return Reason("census", {"n": estimate.n, "value": show(estimate.value, require, unit)})
     if verdict == "inconclusive":

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pilotbase.checks.estimators import Sample, estimate, estimate_difference
 from pilotbase.checks.plan import PlannedCheck
 from pilotbase.stats import groups
-from pilotbase.stats.estimate import Estimate, unbounded, undefined
+from pilotbase.stats.estimate import Estimate, census, unbounded, undefined
 
 __all__ = ["Part", "Scored", "Seen", "look_at"]
 
@@ -58,6 +58,8 @@ class Seen:
 
 def look_at(plan: PlannedCheck, scored: Scored) -> Seen:
     """The check's estimate on these cases. A small group, or cases without a group, leave no bounds (VERDICT.md section 6)."""
+    if plan.metric.empty is not None and not len(scored.value):
+        return Seen(estimate=census(plan.metric.empty, 0, plan.confidence))
     if plan.other is not None:
         width = _width(plan)
         return Seen(

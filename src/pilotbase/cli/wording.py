@@ -6,7 +6,12 @@ from typing import Any
 __all__ = ["tell"]
 
 Facts = Mapping[str, Any]
-_OF = {"positives": "cases of the positive class", "negatives": "cases of the other classes", "": "cases"}
+_OF = {
+    "positives": "cases of the positive class",
+    "negatives": "cases of the other classes",
+    "regressions": "cases from incidents",
+    "": "cases",
+}
 
 
 def tell(facts: Facts) -> Iterator[str]:
@@ -38,6 +43,9 @@ def _data(data: Facts) -> Iterator[str]:
         yield f"  truth `{data['target']}`: {len(data['classes']):,} different values"
     else:
         yield "  no truth column: nothing is compared with a right answer"
+    if data["incident"]:
+        came = f"{data['regressions']:,} cases came from one"
+        yield f"  incidents `{data['incident']}`: {came}; they enter no rate, only `regressions`"
     for name, sizes in data["groups"].items():
         missing = f"; {data['ungrouped'][name]:,} without one" if data["ungrouped"][name] else ""
         yield f"  groups `{name}`: {_sizes(sizes)}{missing}"
@@ -89,6 +97,8 @@ def _checks(facts: Facts) -> Iterator[str]:
         yield f"    {_when(check, facts)}"
         for line in (*_rates(check, facts), *_possible(check)):
             yield f"    {line}"
+        if check["live"]:
+            yield f"    decided on live traffic too, during a release: {check['live']}"
         yield from _blocked(check, facts)
 
 
@@ -117,6 +127,8 @@ def _when(check: Facts, facts: Facts) -> str:
         return f"about {check['n']:,} arrivals after warm-up ({check['load']}); {level}; looked at once, when the load has ended"
     of = "answers called positive: how many is not known yet, of" if check["metric"] == "precision" else ""
     base = f"on {of + ' ' if of else ''}{check['n']:,} {_OF.get(check['denominator'], 'cases')}"
+    if check["denominator"] == "regressions" and not check["n"]:
+        return "no case comes from an incident yet: it passes until one does"
     if check["kind"] in ("count", "members"):
         return f"{base}, all of them counted: no interval"
     if check["looks"] == "any":
@@ -209,7 +221,7 @@ def _work(facts: Facts) -> Iterator[str]:
     if facts["early_stop"] and calls["expected"] < calls["most"]:
         yield "  (expected: if every true value lay half-way between its threshold and no error at all)"
     if any(c["of"] == "judge" for one in facts["candidates"] for c in one["asks"]):
-        yield "  a judge's own price is not declared: its cost is unknown"
+        yield "  what a judge costs is not in these figures"
     yield from _time(facts)
     if limits["calls"] is not None and limits["calls"] < calls["most"]:
         yield f"  WARNING: limits.calls is {limits['calls']:,}: asking may be cut, which leaves checks INCONCLUSIVE"

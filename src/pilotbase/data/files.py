@@ -78,6 +78,7 @@ class FileCases:
         numbers: NDArray[np.float64] | None,
         groups: Mapping[str, Coded],
         clusters: Coded | None,
+        incidents: Coded | None,
         spread: Mapping[str, float],
         parts: Path,
     ) -> None:
@@ -92,6 +93,7 @@ class FileCases:
         self.numbers = numbers
         self.groups = groups
         self.clusters = clusters
+        self.incidents = incidents
         self._spread = dict(spread)
         self._parts = parts
         self._open: tuple[int, pl.DataFrame] | None = None
@@ -113,7 +115,7 @@ class FileCases:
         return self._open[1]
 
     def spread(self) -> Mapping[str, float]:
-        """Sample standard deviation of each numeric input over the cases that have it; 0 where fewer than two have."""
+        """Sample standard deviation of each numeric input over the ordinary cases that have it; 0 where fewer than two have."""
         return self._spread
 
     def close(self) -> None:
@@ -140,9 +142,11 @@ def open_cases(spec: TestData, folder: Path, seed: int, scratch: Path) -> FileCa
     clusters = _code(table.columns[spec.cluster]) if spec.cluster else None
     order = order_rows(table.rows, seed, clusters.codes if clusters else None)
     numbers = _numbers(table.columns[spec.target], order) if spec.target else None
-    groups = {name: _arrange(_code(table.columns[name]), order) for name in spec.groups}
+    incidents = _code(table.columns[spec.incident]) if spec.incident else None
+    ordinary = pl.Series(incidents.codes < 0) if incidents else None
+    groups = {name: _arrange(_code(_among(table.columns[name], ordinary)), order) for name in spec.groups}
     ids = Ids(table.ids.gather(order)) if table.ids is not None else Ids(pl.Series("id", order) + 1)
-    spread = _spread(table, spec.inputs)
+    spread = _spread(table, spec.inputs, ordinary)
     parts = _write_parts(table, spec.inputs, order, scratch)
     return FileCases(
         path=path,
@@ -156,6 +160,7 @@ def open_cases(spec: TestData, folder: Path, seed: int, scratch: Path) -> FileCa
         numbers=numbers,
         groups=groups,
         clusters=_arrange(clusters, order) if clusters else None,
+        incidents=_arrange(incidents, order) if incidents else None,
         spread=spread,
         parts=parts,
     )
@@ -168,7 +173,7 @@ def _examine(table: Table, spec: TestData, path: Path) -> tuple[list[str], Coded
         problems.append(f"{table.rows:,} rows: at most {_LIMIT:,} can be ordered; split the file")
     if table.ids is not None:
         problems.extend(_id_problems(table.ids, spec.id or ""))
-    nested = [n for n in (spec.target, *spec.groups, spec.cluster) if n and table.columns[n].dtype.is_nested()]
+    nested = [n for n in (spec.target, *spec.groups, spec.cluster, spec.incident) if n and table.columns[n].dtype.is_nested()]
     problems.extend(f"column `{n}`: lists and records cannot be labels; use text, numbers or booleans" for n in nested)
     if spec.cluster and spec.cluster not in nested and (rows := _missing(table.columns[spec.cluster])):
         problems.append(
@@ -231,6 +236,14 @@ def _code(column: pl.Series) -> Coded:
     return Coded(codes=table.fill_null(-1).to_numpy().astype(np.int32), names=tuple(places))
 
 
+def _among(column: pl.Series, ordinary: pl.Series | None) -> pl.Series:
+    """The column with nothing in it for cases from incidents, which stand outside of every group."""
+    if ordinary is None:
+        return column
+    kept = pl.select(pl.when(ordinary).then(column)).to_series()
+    return kept.alias(column.name)
+
+
 def _arrange(coded: Coded, order: NDArray[np.uint32]) -> Coded:
     return Coded(codes=coded.codes[order], names=coded.names)
 
@@ -241,11 +254,12 @@ def _numbers(target: pl.Series, order: NDArray[np.uint32]) -> NDArray[np.float64
     return target.cast(pl.Float64).to_numpy()[order]
 
 
-def _spread(table: Table, inputs: Sequence[str]) -> dict[str, float]:
+def _spread(table: Table, inputs: Sequence[str], ordinary: pl.Series | None) -> dict[str, float]:
     numeric = [n for n in inputs if table.columns[n].dtype.is_numeric()]
     found: dict[str, float] = {}
     for name in numeric:
-        value = table.columns[name].cast(pl.Float64).std(ddof=1)
+        column = table.columns[name] if ordinary is None else table.columns[name].filter(ordinary)
+        value = column.cast(pl.Float64).std(ddof=1)
         found[name] = value if isinstance(value, float) and np.isfinite(value) else 0.0
     return found
 

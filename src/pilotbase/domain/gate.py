@@ -6,12 +6,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from pilotbase.domain.price import Price
 from pilotbase.domain.problem import CONFIG, Problem
-from pilotbase.domain.quantity import Require, parse_duration, parse_rate, parse_require, parse_scale
+from pilotbase.domain.quantity import (
+    Money,
+    Require,
+    parse_daily,
+    parse_duration,
+    parse_rate,
+    parse_require,
+    parse_scale,
+    parse_share,
+)
 
-__all__ = ["Check", "Gate", "JudgeSpec", "Load", "PackUse", "Transform"]
+__all__ = ["Check", "Gate", "JudgeSpec", "Live", "Load", "Match", "PackUse", "Transform"]
 
 Role = Literal["decide", "inform"]
+Match = Literal["exact", "normalised", "contains", "label"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,10 +95,11 @@ class JudgeSpec:
     """A model that scores answers by a rubric. Without `labels` it informs and cannot gate.
 
     `labels` names a CSV or JSON Lines file with columns `id`, `answer` (the application's own answer) and `label` (yes or no,
-    by people).
+    by people). `price` is what one judgement costs, by which a live check keeps to what it may spend.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
+    __later__: ClassVar[tuple[str, ...]] = ("price",)
 
     url: str
     model: str
@@ -97,6 +109,7 @@ class JudgeSpec:
     version: str | None = None
     timeout: str = "60s"
     concurrency: int = 8
+    price: Price | None = None
 
     def problems(self) -> Iterator[Problem]:
         if not re.match(r"https?://", self.url):
@@ -107,6 +120,58 @@ class JudgeSpec:
             yield Problem(("timeout",), str(error))
         if not 1 <= self.concurrency <= 1024:
             yield Problem(("concurrency",), f"{self.concurrency} is out of range", "use 1 to 1024")
+        if self.price is not None:
+            yield from (p.under("price") for p in self.price.problems())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """The check is decided on live traffic too, during a release; the offline verdict does not change by it.
+
+    `sample` is the share of requests that are scored, `spend` what a judge may cost a day. `windows` windows of `window` scored
+    requests each are declared beforehand for metrics that are concluded once; alpha is split over them (VERDICT.md section 2).
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
+
+    sample: str = "100 %"
+    spend: str | None = None
+    windows: int | None = None
+    window: int | None = None
+
+    @property
+    def share(self) -> float:
+        """The sample as a share in (0, 1]."""
+        return parse_share(self.sample)
+
+    @property
+    def daily(self) -> Money | None:
+        """What may be spent a day; None: no limit."""
+        return parse_daily(self.spend) if self.spend is not None else None
+
+    def problems(self) -> Iterator[Problem]:
+        try:
+            self.share  # noqa: B018  parsing is the check
+        except ValueError as error:
+            yield Problem(("sample",), str(error))
+        try:
+            self.daily  # noqa: B018  parsing is the check
+        except ValueError as error:
+            yield Problem(("spend",), str(error))
+        if (self.windows is None) != (self.window is None):
+            given, lacking = ("windows", "window") if self.window is None else ("window", "windows")
+            hint = "write both, as in `windows: 20` and `window: 500`: 20 windows of 500 scored requests each"
+            yield Problem((given,), f"`{given}` is given without `{lacking}`", hint)
+        if self.windows is not None and not 1 <= self.windows <= 1000:
+            yield Problem(("windows",), f"{self.windows} windows", "use 1 to 1000; alpha is split over them")
+        if self.window is not None and not 30 <= self.window <= 1_000_000:
+            yield Problem(("window",), f"a window of {self.window} cases", "use 30 to 1000000")
+
+    def __str__(self) -> str:
+        told = f"{self.sample} of requests"
+        if self.windows is not None:
+            told += f", {self.windows} windows of {self.window}"
+        return told + (f", at most {self.spend}" if self.spend is not None else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +179,7 @@ class Check:
     """A measurable claim: `metric`, at most one way of looking at it, and a threshold."""
 
     __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
+    __later__: ClassVar[tuple[str, ...]] = ("live", "match")
 
     metric: str
     require: str
@@ -135,6 +201,8 @@ class Check:
     expect: str | None = None  # text looked for by `contains`, where it is not the target column
     choices: tuple[str, ...] = ()
     errors: str | None = None  # `throughput` counts only while failures stay within this share
+    live: Live | None = None
+    match: Match | None = None  # how `regressions` compares an answer with the truth
 
     @property
     def required(self) -> Require:
@@ -201,9 +269,29 @@ class Check:
             else:
                 if limit.op != "<=" or limit.unit or not 0 <= limit.value <= 1:
                     yield Problem(("errors",), f"`{self.errors}` is no limit on a share of failures", "write it as in `<= 1%`")
-        for name, part in (("drop-under", self.drop_under), ("load", self.load), ("judge", self.judge)):
+        parts = (("drop-under", self.drop_under), ("load", self.load), ("judge", self.judge), ("live", self.live))
+        for name, part in parts:
             if part is not None:
                 yield from (p.under(name) for p in part.problems())
+        yield from self._spend_problems()
+
+    def _spend_problems(self) -> Iterator[Problem]:
+        """A limit on spending keeps something only where a price says what is spent, in one currency."""
+        if self.live is None or self.live.spend is None:
+            return
+        price = self.judge.price if self.judge is not None else None
+        try:
+            daily, currency = self.live.daily, price.currency if price is not None else None
+        except ValueError:
+            return  # told by the part itself
+        if self.judge is None:
+            yield Problem(("live", "spend"), "only a judge costs anything to score by, and this check has none", "leave it out")
+        elif currency is None:
+            hint = "add what one judgement costs to `judge`, as in `price: {per-call: 0.002 CNY}`"
+            yield Problem(("live", "spend"), "the judge has no price, so nobody can tell what was spent", hint)
+        elif daily is not None and daily.currency != currency:
+            told = f"the limit is in {daily.currency}, and the judge's price in {currency}"
+            yield Problem(("live", "spend"), told, "use one currency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.quantity import Money
 
 __all__ = ["Charge", "Fare", "Source", "State", "Tokens", "divide", "fare"]

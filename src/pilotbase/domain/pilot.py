@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pilotbase.domain.gate import Gate, PackUse
+from pilotbase.domain.price import Price
 from pilotbase.domain.problem import CONFIG, Problem
 from pilotbase.domain.quantity import Money, parse_duration, parse_money
 from pilotbase.domain.scenario import Scenario, Titles, default_confidence
 
-__all__ = ["Candidate", "Data", "Label", "Limits", "Message", "Pilot", "Price", "TargetSpec", "TestData"]
+__all__ = ["Candidate", "Data", "Label", "Limits", "Message", "Pilot", "TargetSpec", "TestData"]
 
 Label = str | int | float | bool
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -22,9 +23,12 @@ class TestData:
 
     `inputs` is all that a candidate receives. `id` names the column of unique case ids (default: the row number from 1);
     `media` those inputs that are paths to files beside the data; `custody: held-out` keeps rows from everyone but the custodian.
+    `incident` names the column of the incident that a case came from, empty for ordinary cases: such a case was chosen because it
+    failed, so it enters no rate, and counts for `regressions` alone.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
+    __later__: ClassVar[tuple[str, ...]] = ("incident",)
     __test__: ClassVar[bool] = False
 
     path: str
@@ -37,11 +41,12 @@ class TestData:
     media: tuple[str, ...] = ()
     encoding: str | None = None
     custody: Literal["open", "held-out"] = "open"
+    incident: str | None = None
 
     @property
     def hidden(self) -> tuple[str, ...]:
         """Columns that never reach a candidate (VERDICT.md section 7)."""
-        return tuple(c for c in (self.id, self.target, *self.groups, self.cluster) if c)
+        return tuple(c for c in (self.id, self.target, *self.groups, self.cluster, self.incident) if c)
 
     def problems(self) -> Iterator[Problem]:
         if not self.inputs:
@@ -58,13 +63,21 @@ class TestData:
                     "take it out of inputs",
                 )
             elif name in self.hidden:
-                role = "id" if name == self.id else "cluster" if name == self.cluster else "group"
+                roles = {self.id: "id", self.cluster: "cluster", self.incident: "incident"}
+                role = roles.get(name, "group")
                 yield Problem(("inputs", i), f"`{name}` is the {role}, which never reaches a candidate", "take it out of inputs")
         for i, name in enumerate(self.media):
             if name not in self.inputs:
                 yield Problem(("media", i), f"`{name}` is not among the inputs", "media columns are inputs too")
         if self.positive is not None and self.target is None:
             yield Problem(("positive",), "`positive` needs a `target` column")
+        for word, column in (("id", self.id), ("target", self.target), ("cluster", self.cluster)):
+            if self.incident is not None and self.incident == column:
+                hint = "give incidents a column of their own, empty for ordinary cases"
+                yield Problem(("incident",), f"`{self.incident}` is the {word} too", hint)
+        if self.incident is not None and self.incident in self.groups:
+            told = f"`{self.incident}` is a group too, and cases from incidents enter no group"
+            yield Problem(("incident",), told, "take it out of groups")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,43 +90,6 @@ class Data:
 
     def problems(self) -> Iterator[Problem]:
         yield from (p.under("test") for p in self.test.problems())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
-    """What one call costs, as sums of the parts that are declared."""
-
-    __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
-
-    per_call: str | None = None
-    per_million_input_tokens: str | None = None
-    per_million_output_tokens: str | None = None
-
-    def amounts(self) -> tuple[Money | None, Money | None, Money | None]:
-        """(a call, a million input tokens, a million output tokens)."""
-        call, read, wrote = self.per_call, self.per_million_input_tokens, self.per_million_output_tokens
-        return (
-            parse_money(call) if call else None,
-            parse_money(read) if read else None,
-            parse_money(wrote) if wrote else None,
-        )
-
-    @property
-    def currency(self) -> str | None:
-        return next((m.currency for m in self.amounts() if m), None)
-
-    def problems(self) -> Iterator[Problem]:
-        seen: set[str] = set()
-        for word in ("per_call", "per_million_input_tokens", "per_million_output_tokens"):
-            text = getattr(self, word)
-            if text is None:
-                continue
-            try:
-                seen.add(parse_money(text).currency)
-            except ValueError as error:
-                yield Problem((word.replace("_", "-"),), str(error))
-        if len(seen) > 1:
-            yield Problem((), f"one price in several currencies: {', '.join(sorted(seen))}", "use one currency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from typing import Literal
 
-__all__ = ["Money", "Op", "Require", "parse_duration", "parse_money", "parse_rate", "parse_require", "parse_scale"]
+__all__ = [
+    "Money",
+    "Op",
+    "Require",
+    "parse_daily",
+    "parse_duration",
+    "parse_money",
+    "parse_rate",
+    "parse_require",
+    "parse_scale",
+    "parse_share",
+]
 
 Op = Literal[">=", "<=", "=", "in"]
 NANO = 1_000_000_000  # one currency unit in the integers that evidence keeps
@@ -40,6 +51,29 @@ def parse_money(text: str) -> Money:
     if nanos < 0 or nanos > 10**18 or nanos != nanos.to_integral_value():
         raise ValueError(f"`{text}` is out of range: amounts run from 0 to 1,000,000,000 in steps of 0.000000001")
     return Money(int(nanos), match[2].upper())
+
+
+def parse_daily(text: str) -> Money:
+    """`1 CNY/day` -> what may be spent a day, more than nothing. Raises ValueError with what is allowed."""
+    match = re.fullmatch(r"(.*[A-Za-z])\s*/\s*(?:day|d)", text.strip())
+    if not match:
+        raise ValueError(f"`{text}` is not an amount a day; write a number, a currency and `/day`, as in `1 CNY/day`")
+    money = parse_money(match[1])
+    if not money.nanos:
+        raise ValueError(f"`{text}` lets nothing be spent; write more than 0")
+    return money
+
+
+def parse_share(text: str) -> float:
+    """`5 %` or `0.05` -> 0.05, more than 0 and at most 1. Raises ValueError with what is allowed."""
+    match = re.fullmatch(rf"({_NUMBER})\s*(%)?", text.strip())
+    if not match:
+        raise ValueError(f"`{text}` is not a share; write per cent, as in `5 %`")
+    share = float(match[1]) / 100 if match[2] else float(match[1])
+    if not 0 < share <= 1:
+        near = f"; did you mean `{match[1]} %`?" if not match[2] and 1 < share <= 100 else ""
+        raise ValueError(f"`{text}` is out of range: a share is more than 0 and at most 100 %{near}")
+    return share
 
 
 def parse_duration(text: str) -> float:

@@ -19,6 +19,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "区间 [{low}, {high}] 包含 {require} 的阈值；约再有 {needed} 个用例即有 80 % 的机会得出结论",
     ),
     "census": ("counted on all {n} cases: {value}", "在全部 {n} 个用例上统计：{value}"),
+    "no-regressions": (
+        "no regression case yet: no case of this data comes from an incident",
+        "尚无回归用例：本数据中没有来自事件的用例",
+    ),
     "decided-early": (
         "decided on the first {n} of {planned} cases in the recorded order",
         "按记录的顺序，前 {n} 个（共 {planned} 个）用例已得出结论",
@@ -110,6 +114,15 @@ REASONS: dict[str, tuple[str, str]] = {
     "members-hidden": (
         "{count} answers lie outside {require}",
         "{count} 个回答不在 {require} 之内",
+    ),
+    "live-none": ("no live result counts yet", "尚无可计入的真实流量结果"),
+    "live-window": (
+        "{n} scored requests, and the first window needs {window}",
+        "已有 {n} 个评分请求，首个窗口需要 {window} 个",
+    ),
+    "live-windows-spent": (
+        "all {windows} windows declared beforehand are used: nothing more may be concluded on this rung",
+        "事先声明的 {windows} 个窗口已全部用完：本级不能再得出结论",
     ),
     "members-kept": ("all {n} answers lie {require}", "全部 {n} 个回答都在 {require} 之内"),
 }

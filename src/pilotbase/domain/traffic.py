@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.problem import CONFIG, Problem
 from pilotbase.domain.quantity import parse_duration
 
-__all__ = ["GuardUse", "Labels", "Limits", "Preamble", "Route", "Tie", "Timeouts", "Upstream"]
+__all__ = ["Arm", "GuardUse", "Labels", "Limits", "Preamble", "Route", "Tie", "Timeouts", "Upstream"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -193,8 +193,38 @@ class Tie:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """The candidate arm of a route under release, as the workers see it: who answers there, and whom it may answer.
+
+    `shadow` is the share of requests (0 to 1) that are copied to it after the answer went out, `share` the part of the callers
+    (0 to 1) whom it answers; `people` are answered by it whatever the share: an access key's id or name, or `KEY/USER` with the
+    user whom its owner names. `notice` is told to those it answers. `sample` is the share of its answers that are kept to be
+    scored, `sample_stable` that of the stable arm's. `purse` is the access key that pays for shadows, `price` what they cost
+    there. Workers serve nobody from it while nothing tells them that the release is being watched, and warn when `trip` requests
+    in a row that were meant for it failed there or found it out of order.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, object]] = CONFIG
+
+    release: str
+    upstreams: tuple[Upstream, ...]
+    tie: Tie
+    shadow: float = 0.0
+    share: float = 0.0
+    people: tuple[str, ...] = ()
+    notice: str = ""
+    sample: float = 0.0
+    sample_stable: float = 0.0
+    price: Price | None = None
+    purse: str = ""
+    concurrency: int = 4
+    tools: Literal["skip", "ask"] = "skip"
+    trip: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One public model name.
+    """One public model name. `arm` is set by a release alone.
 
     `max_output` is the tokens reserved for an answer whose request names no limit. `hedge_after` asks a second upstream when the
     first has not answered by then (off where it is None). `in_doubt` says what a request costs that a crash cut: the progress
@@ -214,12 +244,15 @@ class Route:
     tie: Tie = Tie(policy="allow")
     in_doubt: Literal["progress", "reserved", "release"] = "progress"
     owner: str = "pilotbase"
+    arm: Arm | None = None
 
     def problems(self) -> Iterator[Problem]:
         if not _NAME.fullmatch(self.name):
             yield Problem(
                 ("name",), f"`{self.name[:80]}` is not a name", "use letters, digits, `.`, `_`, `-`, `:`, `/`, at most 128"
             )
+        if self.arm is not None:
+            yield Problem(("arm",), "only a release sets a second arm", "leave it out, and start one: pilotbase release start")
         if not self.upstreams:
             yield Problem(("upstreams",), "no upstream is given", "add at least one: --upstream URL")
         seen: set[str] = set()

@@ -353,6 +353,7 @@ METRIC_TITLES: dict[str, tuple[str, str]] = {
     "rubric": ("Judged by rubric", "按评分细则评判"),
     "failure-rate": ("Failure rate", "失败率"),
     "failures": ("Failures", "失败数"),
+    "regressions": ("Regression cases answered wrongly", "答错的回归用例数"),
     "labels": ("Answers within a set", "回答在集合内"),
     "stability": ("Stability", "稳定性"),
     "cost.per-case": ("Cost per case", "单例成本"),

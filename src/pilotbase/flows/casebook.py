@@ -1,4 +1,4 @@
-"""The cases of a run as they are kept with it: ids, truth, groups and clusters, and no inputs."""
+"""The cases of a run as they are kept with it: ids, truth, groups, clusters and incidents, and no inputs."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = ["cases_path", "columns_of", "read_cases", "write_cases"]
 
 
 def write_cases(context: Context, run: str, columns: CaseColumns) -> None:
-    """Keep what the verdict needs of the cases (ids, truth, groups, clusters; no inputs), to conclude again without the data."""
+    """Keep what the verdict needs of the cases (and no inputs), to conclude again without the data."""
     frame: dict[str, Any] = {
         "id": columns.ids.series() if isinstance(columns.ids, Ids) else pl.Series(list(columns.ids), dtype=pl.String)
     }
@@ -29,6 +29,8 @@ def write_cases(context: Context, run: str, columns: CaseColumns) -> None:
         frame[f"g:{name}"] = _spelled(coded)
     if columns.clusters is not None:
         frame["cluster"] = _spelled(columns.clusters)
+    if columns.incidents is not None:
+        frame["incident"] = _spelled(columns.incidents)
     path = cases_path(context, run)
     context.disk.make_folder(path.parent)
     context.disk.write_whole(path, to_parquet(pl.DataFrame(frame)))
@@ -65,7 +67,7 @@ def read_cases(path: Path, positive: str | None) -> CaseColumns:
 
 
 def columns_of(frame: pl.DataFrame, positive: str | None) -> CaseColumns:
-    """Case columns from a frame of id (or position), truth, number, g:* and cluster."""
+    """Case columns from a frame of id (or position), truth, number, g:*, cluster and incident."""
     truth = _coded(frame["truth"]) if "truth" in frame.columns else None
     ids = Ids(frame["id"]) if "id" in frame.columns else Ids(pl.arange(0, frame.height, eager=True))
     return CaseColumns(
@@ -76,4 +78,5 @@ def columns_of(frame: pl.DataFrame, positive: str | None) -> CaseColumns:
         positive=truth.names.index(positive) if truth is not None and positive in truth.names else -1,
         groups={c[2:]: _coded(frame[c]) for c in frame.columns if c.startswith("g:")},
         clusters=_coded(frame["cluster"]) if "cluster" in frame.columns else None,
+        incidents=_coded(frame["incident"]) if "incident" in frame.columns else None,
     )

@@ -51,8 +51,13 @@ class Comparable:
         return 0 if tracked is None else len(tracked.need)
 
     def values(self, candidate: str, check: str) -> NDArray[np.float64] | None:
-        """The scores of a check over all positions, NaN where a case was not asked or is not counted; None for a load."""
+        """The scores of a check over all positions, NaN where a case was not asked or is not counted.
+
+        None for a load, and for cases from incidents: they are no sample, so a difference on them has no interval.
+        """
         tracked, board = self.check(candidate, check), self.boards[candidate]
+        if tracked is not None and tracked.plan.metric.empty is not None:
+            return None
         if tracked is None or tracked.plan.column not in board.columns or tracked.plan.other is not None:
             return None
         scored = board.columns[tracked.plan.column]

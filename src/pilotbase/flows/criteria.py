@@ -48,6 +48,7 @@ def case_columns(cases: FileCases, pilot: Pilot) -> CaseColumns:
         positive=truth.names.index(positive) if truth is not None and positive is not None else -1,
         groups=cases.groups,
         clusters=cases.clusters,
+        incidents=cases.incidents,
     )
 
 

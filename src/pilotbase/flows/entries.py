@@ -50,12 +50,13 @@ def criteria_entry(context: Context, record: RunRecord) -> dict[str, Any]:
 
 def data_entry(record: RunRecord, columns: CaseColumns, *, quote: bool) -> dict[str, Any]:
     data = record.options["data"]
-    return {
+    found: dict[str, Any] = {
         **{k: data[k] for k in ("digest", "order", "count", "name")},
         "repairs": data["repairs"] if quote else [_QUOTED.sub("", text) for text in data["repairs"]],
         "groups": {name: len(coded.names) for name, coded in columns.groups.items()},
-        "clusters": None if columns.clusters is None else len(columns.clusters.names),
+        "clusters": columns.cluster_count,
     }
+    return found if columns.incidents is None else {**found, "regressions": columns.regressions}
 
 
 def unquoted(account: Account) -> Account:

@@ -82,7 +82,8 @@ def _scenario(pilot: Pilot) -> dict[str, Any]:
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:
-    cases, test = prepared.cases, prepared.pilot.data.test
+    cases, columns, test = prepared.cases, prepared.columns, prepared.pilot.data.test
+    ordinary = columns.ordinary
     found: dict[str, Any] = {
         "file": cases.path.name,
         "digest": cases.digest,
@@ -90,12 +91,14 @@ def _data(prepared: Prepared) -> dict[str, Any]:
         "inputs": list(test.inputs),
         "target": test.target,
         "positive": prepared.positive,
-        "classes": _counted(cases.truth.codes, cases.truth.names) if cases.truth is not None else {},
+        "classes": _counted(cases.truth.codes[ordinary], cases.truth.names) if cases.truth is not None else {},
         "groups": {name: _counted(coded.codes, coded.names) for name, coded in cases.groups.items()},
-        "ungrouped": {name: int((coded.codes < 0).sum()) for name, coded in cases.groups.items()},
-        "clusters": len(cases.clusters.names) if cases.clusters is not None else None,
+        "ungrouped": {name: int((coded.codes[ordinary] < 0).sum()) for name, coded in cases.groups.items()},
+        "clusters": columns.cluster_count,
         "least_clusters": cluster.MINIMUM,
         "cluster": test.cluster,
+        "incident": test.incident,
+        "regressions": columns.regressions,
         "repairs": list(cases.repairs),
         "custody": test.custody,
         "order": cases.order,

@@ -79,10 +79,12 @@ def _histogram(seconds: Any) -> list[dict[str, Any]]:
 def _calibration(frame: pl.DataFrame, columns: CaseColumns) -> list[dict[str, Any]]:
     """Share of positives among equal bins of the score, with exact 95 % one-sided bounds; only where scores are probabilities."""
     rows = frame.filter((pl.col("variant") == 0) & pl.col("score").is_not_null())
-    score = rows["score"].to_numpy()
+    positions = rows["position"].to_numpy().astype(np.int64)
+    ordinary = columns.ordinary[positions]
+    score, positions = rows["score"].to_numpy()[ordinary], positions[ordinary]
     if columns.positive < 0 or not len(score) or score.min() < 0 or score.max() > 1 or len(np.unique(score)) < 3:
         return []
-    positive = columns.is_positive(rows["position"].to_numpy().astype(np.int64))
+    positive = columns.is_positive(positions)
     place = np.minimum((score * BINS).astype(int), BINS - 1)
     curve = []
     for b in range(BINS):

@@ -105,7 +105,7 @@ def blocked_checks(
         reasons.append(Reason("judge-uncalibrated"))
     if variant.load is not None and candidate.target.kind == "recorded":
         reasons.append(Reason("load-missing", {"why": "recorded answers cannot be put under load"}))
-    if variant.load is None and not told.n:
+    if variant.load is None and not told.n and found.metric.empty is None:
         reasons.append(Reason("no-cases"))
     if told.clusters is not None and told.clusters < cluster.MINIMUM:
         reasons.append(Reason("few-clusters", {"clusters": told.clusters, "minimum": cluster.MINIMUM}))

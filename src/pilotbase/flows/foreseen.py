@@ -55,6 +55,7 @@ def check_facts(board: Board, one: Tracked, told: Foresight, labels: Mapping[int
         }
         if variant.judge
         else None,
+        "live": None if check.live is None else str(check.live),
         "require": str(found.require),
         "op": found.require.op,
         "threshold": found.require.value,

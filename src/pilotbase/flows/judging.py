@@ -45,7 +45,9 @@ async def judge_all(prepared: Prepared, board: Board, log: SegmentLog, *, budget
             if variant.judge.labels is not None:
                 rows = prepared.labels[variant.judge.labels]
                 await judge_labels(bench, _labelled(rows, calibrated, answers, prepared.cases))
-            await judge_answers(bench, {p: t for p, t in answers.items() if p not in judged}, prepared.cases, board)
+            ordinary = prepared.columns.ordinary
+            unjudged = {p: t for p, t in answers.items() if p not in judged and ordinary[p]}
+            await judge_answers(bench, unjudged, prepared.cases, board)
         finally:
             await judge.aclose()
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pilotbase.context import Context
-from pilotbase.domain.pilot import Candidate, Pilot, Price
+from pilotbase.domain.pilot import Candidate, Pilot
+from pilotbase.domain.price import Price
 from pilotbase.domain.traffic import Route, Upstream
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import announce
@@ -16,7 +17,7 @@ from pilotbase.flows.tie import Evidence, Proof, choose_policy, decide, examine,
 from pilotbase.gateway import routes
 from pilotbase.spec.route import read_route_data, read_route_file, route_problems
 
-__all__ = ["Added", "Flags", "Wish", "add_route"]
+__all__ = ["Added", "Flags", "Wish", "add_route", "named_candidate", "route_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,7 @@ def add_route(context: Context, wish: Wish, *, who: str) -> Added:
     scenario = wish.dossier is not None or wish.pilot is not None
     policy, named = choose_policy(wish.policy, routes.read_policy(context.database), named=scenario)
     proof = open_proof(context, wish.dossier, wish.candidate) if wish.dossier is not None else None
-    route, pilot = _route(context, wish, proof)
+    route, pilot = route_of(context, wish, proof)
     wrong = route_problems(route)
     if wrong is not None:
         raise wrong
@@ -95,7 +96,7 @@ def add_route(context: Context, wish: Wish, *, who: str) -> Added:
     return Added(route=route, warning=None if plain else warning)
 
 
-def _route(context: Context, wish: Wish, proof: Proof | None) -> tuple[Route, Pilot | None]:
+def route_of(context: Context, wish: Wish, proof: Proof | None) -> tuple[Route, Pilot | None]:
     """The route as its source and the flags say, without its tie; the pilot where it comes from one."""
     if wish.file is not None or wish.document is not None:
         if wish.flags != Flags():
@@ -110,7 +111,7 @@ def _route(context: Context, wish: Wish, proof: Proof | None) -> tuple[Route, Pi
         raise UserError("the route has no name", hint="name it as clients will call the model: route add NAME ...")
     if wish.pilot is not None:
         loaded = load_pilot(wish.pilot)
-        candidate = _candidate(loaded.pilot, wish.candidate)
+        candidate = named_candidate(loaded.pilot, wish.candidate)
         upstream = upstream_of(context, loaded.pilot, candidate, loaded.folder)
         return _flagged(wish.name, upstream, wish.flags, candidate.price), loaded.pilot
     if proof is not None and proof.pilot is not None and proof.tried is not None and proof.tried.target.kind == "openai":
@@ -124,7 +125,8 @@ def _route(context: Context, wish: Wish, proof: Proof | None) -> tuple[Route, Pi
     return _flagged(wish.name, Upstream(url=wish.upstream), wish.flags, None), None
 
 
-def _candidate(pilot: Pilot, name: str | None) -> Candidate:
+def named_candidate(pilot: Pilot, name: str | None) -> Candidate:
+    """A candidate of a pilot by its id; with None the only one. UserError (status 404) where that does not tell."""
     ids = [c.id for c in pilot.candidates]
     if name is None and len(ids) == 1:
         return pilot.candidates[0]

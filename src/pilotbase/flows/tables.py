@@ -28,7 +28,7 @@ def coded_cases(columns: CaseColumns, secret: bytes, *, hide: bool) -> tuple[Cas
 
 
 def case_table(columns: CaseColumns, secret: bytes, *, hide: bool = False) -> pl.DataFrame:
-    """Truth in the clear, groups and clusters as salted codes, over positions.
+    """Truth in the clear, groups, clusters and incidents as salted codes, over positions.
 
     With `hide`, a truth that is free text (no positive class, and more than FEW different ones) is coded too: scores are already
     made, and from here on only its being equal or not matters.
@@ -44,6 +44,8 @@ def case_table(columns: CaseColumns, secret: bytes, *, hide: bool = False) -> pl
         frame[f"g:{name}"] = pl.Series(commitments.codes(secret, name, group.values()), dtype=pl.String)
     if columns.clusters is not None:
         frame["cluster"] = pl.Series(commitments.codes(secret, "cluster", columns.clusters.values()), dtype=pl.String)
+    if columns.incidents is not None:
+        frame["incident"] = pl.Series(commitments.codes(secret, "incident", columns.incidents.values()), dtype=pl.String)
     return pl.DataFrame(frame)
 
 

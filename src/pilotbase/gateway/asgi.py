@@ -10,9 +10,10 @@ from pilotbase.gateway.answers import Refused
 from pilotbase.gateway.endpoints import ENDPOINTS, Endpoint
 from pilotbase.gateway.exchange import Exchange
 from pilotbase.gateway.inference import error_document, read_place
-from pilotbase.gateway.metered import serve
+from pilotbase.gateway.metered import carry, serve
 from pilotbase.gateway.plane import Plane
 from pilotbase.gateway.proxy import Proxy
+from pilotbase.gateway.shadow import Shadows
 from pilotbase.gateway.wire import LostError, RefusedError
 
 __all__ = ["Gateway"]
@@ -27,6 +28,7 @@ class Gateway:
     def __init__(self, plane: Plane, proxy: Proxy | None = None) -> None:
         self.plane = plane
         self._proxy = proxy
+        self.shadows = Shadows(carry)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One request."""
@@ -37,7 +39,7 @@ class Gateway:
         x = Exchange(self.plane.new_id(), scope, receive, send, endpoint or OTHER)
         try:
             if endpoint is not None and scope["method"] == "POST":
-                await serve(self.plane, x)
+                await serve(self.plane, x, self.shadows)
             else:
                 await self._other(x, path, endpoint)
         except Refused as refused:
@@ -80,7 +82,9 @@ class Gateway:
         if endpoint is not None:
             message = f"{method} is not allowed here; use POST"
             raise Refused(status=405, code="method_not_allowed", message=message, retry=False, headers=[(b"allow", b"POST")])
-        if path == "/models" and method == "GET":
+        if path == "/feedback" and method == "POST":
+            await plain.feedback(self.plane, x)
+        elif path == "/models" and method == "GET":
             await plain.models(self.plane, x, None)
         elif path.startswith("/models/") and method == "GET":
             await plain.models(self.plane, x, unquote(path.removeprefix("/models/")))
@@ -100,7 +104,7 @@ class Gateway:
             if place.what == "infer":
                 x.endpoint = INFER
                 x.place = place
-                await serve(self.plane, x)
+                await serve(self.plane, x, self.shadows)
             else:
                 await plain.inference_place(self.plane, x, place)
         except Refused as refused:

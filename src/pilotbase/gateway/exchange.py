@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from pilotbase.domain.access import AccessKey
 from pilotbase.gateway.account import Hold
 from pilotbase.gateway.answers import Header, Refused
+from pilotbase.gateway.arms import Caller
 from pilotbase.gateway.billing import Bill
+from pilotbase.gateway.breaker import Ticket
 from pilotbase.gateway.endpoints import Endpoint
 from pilotbase.gateway.inference import Place
 from pilotbase.gateway.labels import Mark
@@ -30,18 +32,22 @@ class EndedError(Exception):
 class Exchange:
     """The state of one request, filled in as it advances.
 
-    `id` is its name in the ledger and in the `x-request-id` header. `stop` is set when it must end early, because a person
-    stopped its route or key. `writing` is when the part that is being sent was begun (0: none is): a client that reads too
-    slowly is found by it.
+    `id` is its name in the ledger and in the `x-request-id` header. Under a `release`, `arm` is who answers it, `ticket` its
+    leave of this worker's breaker, `copy_of` the request that a shadow repeats. `stop` is set when it must end early, because a
+    person stopped its route or key. `writing` is when the part that is being sent was begun (0: none is): a client that reads
+    too slowly is found by it.
     """
 
     __slots__ = (
         "_ended",
         "_send",
         "_waiting",
+        "arm",
         "began",
         "bill",
         "body",
+        "caller",
+        "copy_of",
         "drain",
         "drain_left",
         "endpoint",
@@ -56,9 +62,11 @@ class Exchange:
         "link",
         "mark",
         "outcome",
+        "pinned",
         "place",
         "reading",
         "receive",
+        "release",
         "replay",
         "scope",
         "sent",
@@ -68,6 +76,7 @@ class Exchange:
         "started",
         "status",
         "stop",
+        "ticket",
         "tries",
         "upstream",
         "upstream_seconds",
@@ -83,6 +92,12 @@ class Exchange:
         self.link: Link | None = scope.get(LINK)
         self.began = time.perf_counter()
         self.started = time.time_ns() // 1000
+        self.arm = ""
+        self.release = ""
+        self.caller: Caller | None = None
+        self.copy_of = ""
+        self.pinned: str | None = None
+        self.ticket: Ticket = 0
         self.bill: Bill | None = None
         self.body = b""
         self.drain: asyncio.TimerHandle | None = None

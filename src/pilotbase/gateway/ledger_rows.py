@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from pilotbase.domain.metering import Fare, Tokens, divide
+from pilotbase.gateway.arms import SHADOW, kept_at
 from pilotbase.gateway.wal import LARGEST, Progress, Reserve, Settle
 from pilotbase.store.database import ConflictError, Database
 
@@ -36,12 +37,15 @@ __all__ = [
 COLUMNS: Final = (
     "id", "worker", "access_key", "route", "upstream", "endpoint", "day", "started", "seconds", "ttft", "state", "currency",
     "reserved", "settled", "released", "overrun", "tokens_reserved", "tokens_in", "tokens_out", "tokens_cached", "source",
-    "outcome", "status", "detail",
+    "outcome", "status", "detail", "arm", "release_id", "person", "copy_of",
 )  # fmt: skip
-_FIXED = ("id", "worker", "access_key", "route", "endpoint", "day", "started", "currency", "reserved", "tokens_reserved")
+_FIXED = (
+    "id", "worker", "access_key", "route", "endpoint", "day", "started", "currency", "reserved", "tokens_reserved", "arm",
+    "release_id", "person", "copy_of",
+)  # fmt: skip
 _DAY = 86_400_000_000  # microseconds
 T = TypeVar("T")
-_AT_ONCE = 200  # rows of one statement: 4,800 parameters
+_AT_ONCE = 200  # rows of one statement: 5,600 parameters
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM requests"
 _UPDATES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in _FIXED)
 _PLACES = f"({', '.join('?' * len(COLUMNS))})"
@@ -76,6 +80,10 @@ class Row:
     outcome: str = ""
     status: int | None = None
     detail: str = "{}"
+    arm: str = ""
+    release_id: str = ""
+    person: str = ""
+    copy_of: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,6 +116,10 @@ def opened(record: Reserve, worker: str) -> Row:
         reserved=record.reserved,
         tokens_reserved=record.tokens,
         detail=orjson.dumps(terms).decode(),
+        arm=record.arm,
+        release_id=record.release,
+        person=record.person,
+        copy_of=record.copy_of,
     )
 
 
@@ -257,12 +269,19 @@ def _add_to_leases(database: Database, worker: str, changes: Iterable[Change]) -
 
 
 def _write_responses(database: Database, changes: Iterable[Change]) -> None:
-    kept = [(one.response, one.row) for one in changes if one.response]
+    # Nobody can go on from what a shadow said.
+    kept = [(one.response, one.row) for one in changes if one.response and one.row.arm != SHADOW]
     if kept:
         database.execute_many(
             "INSERT INTO responses (id, access_key, route, upstream, at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
             [
-                (name, row.access_key, row.route, row.upstream, int(row.started / 1e6 + (row.seconds or 0)))
+                (
+                    name,
+                    row.access_key,
+                    row.route,
+                    kept_at(row.arm, row.release_id, row.upstream),
+                    int(row.started / 1e6 + (row.seconds or 0)),
+                )
                 for name, row in sorted(kept, key=lambda one: str(one[0]))
             ],
         )

@@ -1,11 +1,13 @@
 """A metered request from its first byte to its last: admitted, reserved, sent on, relayed, settled."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 import orjson
 
 from pilotbase.gateway.admit import authenticate, choose_route, hold, standing_headers
 from pilotbase.gateway.answers import Refused, bad_request
+from pilotbase.gateway.armed import note_health, pick_arm
 from pilotbase.gateway.billing import estimate
 from pilotbase.gateway.body import read_body
 from pilotbase.gateway.estimate import prompt_tokens
@@ -18,18 +20,29 @@ from pilotbase.gateway.relay import relay
 from pilotbase.gateway.replaying import claim, give_up
 from pilotbase.gateway.sending import leave, send_on
 from pilotbase.gateway.settle import abandon, conclude, release
+from pilotbase.gateway.shadow import Shadows
 from pilotbase.gateway.shape import Shape, read_shape
 from pilotbase.gateway.wal import Reserve
 from pilotbase.gateway.wire import LostError, RefusedError
 
-__all__ = ["serve"]
+__all__ = ["carry", "serve"]
 
 
-async def serve(plane: Plane, x: Exchange) -> None:
+async def serve(plane: Plane, x: Exchange, shadows: Shadows) -> None:
     """Answer a request. Whatever happens, what was reserved is settled or released once."""
+    await _through(plane, x, _serve)
+    shadows.offer(plane, x)
+
+
+async def carry(plane: Plane, x: Exchange) -> None:
+    """Ask what is ready to be asked, for nobody to hear: from its reservation to its settlement."""
+    await _through(plane, x, _carry)
+
+
+async def _through(plane: Plane, x: Exchange, way: Callable[[Plane, Exchange], Awaitable[None]]) -> None:
     plane.under_way[x.id] = x
     try:
-        await _serve(plane, x)
+        await way(plane, x)
     except Refused as refused:
         await _refused(plane, x, refused)
     except EndedError:
@@ -49,6 +62,7 @@ async def serve(plane: Plane, x: Exchange) -> None:
         if x.replay is not None:
             give_up(plane, x)
         conclude(plane, x)
+        note_health(plane, x)
 
 
 async def _serve(plane: Plane, x: Exchange) -> None:
@@ -67,6 +81,11 @@ async def _serve(plane: Plane, x: Exchange) -> None:
     await _look_at_input(x)
     if await claim(plane, x):
         return
+    await pick_arm(plane, x)
+    await _carry(plane, x)
+
+
+async def _carry(plane: Plane, x: Exchange) -> None:
     await _reserve(plane, x)
     x.extra += standing_headers(plane.purse, x.key)
     if x.link is not None:
@@ -143,6 +162,10 @@ async def _reserve(plane: Plane, x: Exchange) -> None:
                 currency=served.fare.currency,
                 fare=served.fare,
                 in_doubt=route.in_doubt,
+                arm=x.arm,
+                release=x.release,
+                person=x.caller.person if x.caller is not None else "",
+                copy_of=x.copy_of,
             )
         )
     except LedgerTrouble:

@@ -6,19 +6,25 @@ import orjson
 
 from pilotbase import __version__
 from pilotbase.gateway.admit import authenticate, bearer, stopped
-from pilotbase.gateway.answers import Header, Refused
+from pilotbase.gateway.answers import Header, Refused, bad_request
+from pilotbase.gateway.armed import held_back
+from pilotbase.gateway.arms import holder_of
+from pilotbase.gateway.body import read_body
 from pilotbase.gateway.calls import Call
 from pilotbase.gateway.endpoints import ENDPOINTS
 from pilotbase.gateway.exchange import Exchange
 from pilotbase.gateway.inference import Place, live, model_document, model_ready, server_document
 from pilotbase.gateway.plane import Plane
 from pilotbase.gateway.relay import label, look_at_output
+from pilotbase.gateway.view import Served
 
-__all__ = ["health", "inference_place", "metrics", "models", "ready", "stored_response"]
+__all__ = ["feedback", "health", "inference_place", "metrics", "models", "ready", "stored_response"]
 
 JSON: list[Header] = [(b"content-type", b"application/json")]
 LOOPBACK = ("127.0.0.1", "::1")
 LARGEST = 64 * 1024 * 1024
+SMALL = 64 * 1024
+LONGEST_COMMENT = 2000
 _STORED = frozenset((("GET", ""), ("DELETE", ""), ("GET", "input_items"), ("POST", "cancel")))
 
 
@@ -61,9 +67,10 @@ async def stored_response(plane: Plane, x: Exchange, rest: str) -> None:
         path=f"/responses/{rest}",
         query=x.scope.get("query_string", b""),
         method=x.scope["method"],
-        pinned=found["upstream"],
+        pinned=holder_of(found["upstream"])[1],
     )
-    answer = await plane.pool.open(served.route, call)
+    served = _arm_of(plane, served, holder_of(found["upstream"])[0])
+    answer = await plane.pool.open(served.route, call, served.key)
     try:
         body = await answer.read(LARGEST)
     finally:
@@ -77,6 +84,47 @@ async def stored_response(plane: Plane, x: Exchange, rest: str) -> None:
             headers += x.mark.headers()
             body = x.mark.document(body)
     await x.answer(answer.status, headers, body)
+
+
+def _arm_of(plane: Plane, served: Served, release: str) -> Served:
+    """The arm of a route that holds what this release made. Refused (409) where that is a candidate that may not be asked now."""
+    arm = served.route.arm
+    if arm is None or release != arm.release:
+        return served
+    if served.candidate is None or not plane.watched():
+        raise held_back()
+    return served.candidate
+
+
+async def feedback(plane: Plane, x: Exchange) -> None:
+    """`POST /v1/feedback`: what a user thought of an answer, by the key that asked for it. The last word counts.
+
+    `{"request": ID, "good": true or false, "comment": "..."}`; the comment is optional.
+    """
+    key = await authenticate(plane, x)
+    document = await _document(plane, x)
+    name, good, comment = document.get("request"), document.get("good"), document.get("comment", "")
+    if not isinstance(name, str) or not 0 < len(name) <= 128 or not name.isascii() or not name.isprintable():
+        raise bad_request("`request` must be the id of an answer: its `x-request-id` header", param="request")
+    if not isinstance(good, bool):
+        raise bad_request("`good` must be true or false", param="good")
+    if not isinstance(comment, str) or len(comment) > LONGEST_COMMENT:
+        raise bad_request(f"`comment` must be text of at most {LONGEST_COMMENT} characters", param="comment")
+    if not await plane.ask("feedback", [name, key.id, good, comment.replace("\0", "")]):
+        message = f"no request `{name[:100]}` of this key is known"
+        raise Refused(status=404, code="request_not_found", message=message, param="request", retry=False)
+    await _json(x, 200, {"request": name, "good": good})
+
+
+async def _document(plane: Plane, x: Exchange) -> dict[str, Any]:
+    body = await read_body(x, SMALL, plane.body_seconds)
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"the body is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise bad_request("the body must be a JSON object")
+    return document
 
 
 async def health(x: Exchange) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from pilotbase.errors import UserError
 from pilotbase.gateway.answers import Refused
 from pilotbase.gateway.bodies import Bodies
+from pilotbase.gateway.breaker import Breaker
 from pilotbase.gateway.counts import Counts
 from pilotbase.gateway.entry import Entry
 from pilotbase.gateway.epoch import EpochPage
@@ -31,7 +32,10 @@ class Plane:
 
     `name` begins the id of every request; `ask` is a call to the keeper; `told` gets each request's entry when it is over.
     `body_limit` in bytes, `slow_limit` in seconds that a client may take to read one part, `drains` how many upstreams may run
-    on at once for clients that left. `blind` says why the shared page cannot be believed; nothing is served meanwhile.
+    on at once for clients that left. `breakers` are this worker's own, of candidate arms, by release; until `watched_until`
+    (monotonic) the keeper vouches that releases are watched; `unserved` counts requests in a row that a candidate did not serve;
+    `samples` are to be handed over.
+    `blind` says why the shared page cannot be believed; nothing is served meanwhile.
     """
 
     name: str
@@ -58,11 +62,25 @@ class Plane:
     second: int = -1
     moment: datetime = EARLY
     under_way: dict[str, Exchange] = field(default_factory=dict)
+    breakers: dict[str, Breaker] = field(default_factory=dict)
+    watched_until: float = 0.0
+    unserved: dict[str, int] = field(default_factory=dict)
+    samples: list[dict[str, Any]] = field(default_factory=list)
 
     def new_id(self) -> str:
         """The name of a new request: unique among all gateways, since workers' names are."""
         self.serial += 1
         return f"{self.name}-{self.serial:x}"
+
+    def hand_over(self) -> None:
+        """Give the samples gathered so far to the keeper, together: one by one they would each cost it a transaction."""
+        if self.samples:
+            gathered, self.samples = self.samples, []
+            self.tell("samples", gathered)
+
+    def watched(self) -> bool:
+        """Whether somebody watches the releases: candidates serve nobody otherwise."""
+        return time.monotonic() < self.watched_until
 
     def now(self) -> datetime:
         """Wall time, to the second."""

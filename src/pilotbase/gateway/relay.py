@@ -3,6 +3,7 @@
 from typing import Any
 
 from pilotbase.gateway.answers import Header, Refused
+from pilotbase.gateway.armed import keep_sample
 from pilotbase.gateway.billing import prompt_only
 from pilotbase.gateway.bodies import Pair
 from pilotbase.gateway.exchange import Exchange
@@ -69,6 +70,7 @@ async def _relay_document(plane: Plane, x: Exchange, answer: Answer) -> None:
         await keep(plane, x, answer.status, headers, data)
     if not x.gone:
         await x.answer(answer.status, headers, data)
+    keep_sample(plane, x, data)
 
 
 async def look_at_output(x: Exchange, data: bytes) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.problem import kebab, nearest
-from pilotbase.domain.traffic import GuardUse, Labels, Limits, Preamble, Route, Tie, Timeouts, Upstream
+from pilotbase.domain.traffic import Arm, GuardUse, Labels, Limits, Preamble, Route, Tie, Timeouts, Upstream
 from pilotbase.errors import UserError
 from pilotbase.gateway import audit
 from pilotbase.store.database import Database
@@ -33,7 +33,7 @@ __all__ = [
 
 POLICIES = ("prevent", "warn", "allow")
 _POLICY = "route-policy"
-_ONE: Mapping[str, type] = {"price": Price, "labels": Labels, "tie": Tie, "timeouts": Timeouts, "limits": Limits}
+_ONE: Mapping[str, type] = {"price": Price, "labels": Labels, "tie": Tie, "timeouts": Timeouts, "limits": Limits, "arm": Arm}
 _SEVERAL: Mapping[str, type] = {"upstreams": Upstream, "preamble": Preamble, "guards": GuardUse}
 
 
@@ -45,10 +45,15 @@ class StoredRoute:
     created: datetime
 
 
-def put(database: Database, route: Route, *, who: str, now: datetime, replace: bool = False) -> None:
-    """Serve a route from now on. UserError (status 409) where its name is taken, unless it is to be replaced."""
+def put(database: Database, route: Route, *, who: str, now: datetime, replace: bool = False, release: bool = False) -> None:
+    """Serve a route from now on. UserError (status 409) where its name is taken, unless it is to be replaced, and where it is
+    under release, which alone (`release`) may change it then.
+    """
     with database.transaction():
-        there = find_route(database, route.name) is not None
+        known = find_route(database, route.name)
+        there = known is not None
+        if known is not None and not release:
+            _refuse_under_release(known.route)
         if there and not replace:
             message = f"there is a route `{route.name}` already"
             hint = f"give --replace to put this one in its place, or remove it first: pilotbase route rm {route.name}"
@@ -68,8 +73,10 @@ def put(database: Database, route: Route, *, who: str, now: datetime, replace: b
 def remove(database: Database, name: str, *, why: str, who: str, now: datetime) -> None:
     """Serve a route no longer; what it used stays accounted for. UserError (status 404) where there is none."""
     with database.transaction():
-        if find_route(database, name) is None:
+        known = find_route(database, name)
+        if known is None:
             raise unknown(database, name)
+        _refuse_under_release(known.route)
         with audit.changing(database, who=who, action="route.rm", subject=name, detail={"why": why}, now=now) as epoch:
             database.execute("UPDATE routes SET removed = ?, changed = ? WHERE name = ?", (audit.stamp(now), epoch, name))
 
@@ -124,12 +131,20 @@ def set_policy(database: Database, policy: str, *, who: str, reason: str, now: d
 def document_of(route: Route) -> dict[str, Any]:
     """A route as JSON's types, in the words of its file, defaults written out."""
     found: dict[str, Any] = _plain(route)
+    if route.arm is None:
+        del found["arm"]
     return found
 
 
 def read_route(document: Mapping[str, Any]) -> Route:
     """The route that `document_of` wrote. For documents that were checked before they were stored: nothing is checked again."""
     return Route(**_fields(Route, document))
+
+
+def _refuse_under_release(route: Route) -> None:
+    if route.arm is not None:
+        message = f"the route `{route.name}` is under release {route.arm.release}: nothing else may change it"
+        raise UserError(message, hint=f"end that first: pilotbase release rollback {route.name} --why ...", status=409)
 
 
 def _fields(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,7 +158,7 @@ def _value(word: str, value: Any) -> Any:
         return _ONE[word](**_fields(_ONE[word], value))
     if word in _SEVERAL:
         return tuple(_SEVERAL[word](**_fields(_SEVERAL[word], one)) for one in value)
-    return value
+    return tuple(value) if word == "people" else value
 
 
 def _plain(value: Any) -> Any:

@@ -8,13 +8,14 @@ from typing import Any, Protocol
 from pilotbase.domain.quantity import parse_duration
 from pilotbase.domain.traffic import Upstream
 from pilotbase.gateway.answers import Header, Refused
+from pilotbase.gateway.arms import holder_of
 from pilotbase.gateway.calls import Call
 from pilotbase.gateway.exchange import Exchange
 from pilotbase.gateway.local import Asked, Local
 from pilotbase.gateway.plane import Plane
 from pilotbase.gateway.shape import rewrite
 
-__all__ = ["Answer", "cleaner", "leave", "send_on"]
+__all__ = ["Answer", "cleaner", "leave", "maker", "send_on"]
 
 
 class Answer(Protocol):
@@ -33,10 +34,9 @@ class Answer(Protocol):
 
 async def send_on(plane: Plane, x: Exchange) -> Answer:
     """The answer, its head read. Refused where nobody gave one, EndedError where nobody wants it any more."""
-    route = x.served.route
     began = time.perf_counter()
     try:
-        local = plane.locals_.get(route.name)
+        local = plane.locals_.get(x.served.key)
         if local is not None:
             return await x.wait(_ask_target(x, local))
         return await x.wait(_ask_upstream(plane, x))
@@ -80,29 +80,38 @@ async def _ask_upstream(plane: Plane, x: Exchange) -> Answer:
         headers=x.scope["headers"],
         path=path,
         sticky=shape.previous.encode() if shape.previous else None,
-        pinned=await _maker(plane, x),
+        pinned=x.pinned if x.release else await _pinned(plane, x),
         disconnected=x,
     )
     x.tries = call.attempts
-    return await plane.pool.open(route, call)
+    return await plane.pool.open(route, call, x.served.key)
 
 
-async def _maker(plane: Plane, x: Exchange) -> str | None:
-    """The upstream that holds what this request goes on from. Refused (404) where that is another customer's, or unknown."""
+async def _pinned(plane: Plane, x: Exchange) -> str | None:
+    """The upstream that must be asked, on a route without a release."""
+    held = await maker(plane, x)
+    return held[1] if held is not None else None
+
+
+async def maker(plane: Plane, x: Exchange) -> tuple[str, str] | None:
+    """(release, upstream) that holds what this request goes on from: the release is empty for a route's own upstreams.
+
+    None where it goes on from nothing. Refused (404) where that is another customer's, or unknown.
+    """
     if x.shape.previous is None or not (previous := x.shape.document.get("previous_response_id")):
         return None
     found: Any = await plane.ask("owner", previous)
     if found is None or found["access_key"] != x.key.id or found["route"] != x.served.route.name:
         message = f"the response `{previous[:100]}` is not known for this key and model"
         raise Refused(status=404, code="previous_response_not_found", message=message, param="previous_response_id", retry=False)
-    return str(found["upstream"])
+    return holder_of(str(found["upstream"]))
 
 
 def cleaner(plane: Plane, x: Exchange) -> Callable[[str], str]:
     """What takes the address and the key of the upstream that answers out of its words."""
-    route = x.served.route.name
+    key = x.served.key
     for name, line in plane.pool.lines():
-        if name == route and line.name == x.upstream:
+        if name == key and line.name == x.upstream:
             return line.clean
     return str
 

@@ -101,16 +101,17 @@ def _record(plane: Plane, x: Exchange, bill: Bill, outcome: str, detail: Mapping
 
 
 def conclude(plane: Plane, x: Exchange) -> None:
-    """Count a request that is over, and write it to the log."""
+    """Count a request that is over, and write it to the log. Shadows stand in the log alone: nobody waited for them."""
     bill: Bill | None = x.bill
     # A request that was refused early knows neither.
     key: AccessKey | None = x.key
     shape: Shape | None = x.shape
     served: Served | None = x.served
     waited = sum(one.waited for one in x.tries if not isinstance(one, str))
-    if waited and served is not None:
+    counted = not x.copy_of
+    if counted and waited and served is not None:
         plane.counts.queued(served.route.name, waited)
-    for guard, rule, action in x.findings:
+    for guard, rule, action in x.findings if counted else ():
         plane.counts.found(guard, rule, action)
     entry = Entry(
         id=x.id,
@@ -134,9 +135,9 @@ def conclude(plane: Plane, x: Exchange) -> None:
         entry.model = served.route.name
         entry.dossier = served.route.tie.dossier or ""
         entry.provider = served.route.upstreams[0].kind
-        if x.outcome == "cut":
+        if counted and x.outcome == "cut":
             plane.counts.cut(entry.route)
-        elif x.outcome == "in-doubt":
+        elif counted and x.outcome == "in-doubt":
             plane.counts.doubted(entry.route)
     if bill is not None:
         entry.read, entry.wrote, entry.cached = bill.tokens.read, bill.tokens.wrote, bill.tokens.cached
@@ -154,6 +155,6 @@ def conclude(plane: Plane, x: Exchange) -> None:
         entry.tracestate = (x.header(b"tracestate") or b"").decode("latin-1")
     if x.let_in:
         plane.counts.ended(entry)
-    else:
+    elif counted:
         plane.counts.answered(entry)
     plane.told(entry)

@@ -4,6 +4,7 @@ import time
 
 from pilotbase.domain.metering import Tokens
 from pilotbase.gateway.answers import Refused, in_band
+from pilotbase.gateway.armed import LARGEST, keep_sample, sampled
 from pilotbase.gateway.billing import Bill
 from pilotbase.gateway.bodies import Pair
 from pilotbase.gateway.endpoints import Kind
@@ -63,11 +64,14 @@ class _Stream:
         "failed",
         "frames",
         "guarded",
+        "kept",
         "labelled",
         "meter",
+        "most",
         "noted",
         "plane",
         "sample",
+        "scored",
         "strip",
         "tail",
         "unseen",
@@ -89,7 +93,12 @@ class _Stream:
         self.tail: list[Frame] = []
         self.unseen: int | None = None
         self.noted = time.perf_counter()
-        self.sample: list[bytes] | None = [] if plane.bodies is not None and plane.bodies.wants(x.id) else None
+        arm = x.served.route.arm
+        self.scored = arm is not None and sampled(arm, x.arm, x.id, x.copy_of)
+        bodies = plane.bodies if plane.bodies is not None and plane.bodies.wants(x.id) else None
+        self.sample: list[bytes] | None = [] if self.scored or bodies is not None else None
+        self.kept = 0
+        self.most = max(LARGEST if self.scored else 0, bodies.limit if bodies is not None else 0)
 
     async def run(self) -> None:
         """Relay until the upstream's end; then settle, then end the client's stream."""
@@ -167,14 +176,17 @@ class _Stream:
         if self.guarded is not None:
             note(x, self.guarded.flags, "flag")
             note(x, self.guarded.masked, "mask")
-        if bodies is not None and self.sample is not None:
-            body = b"".join(self.sample)
+        body = b"".join(self.sample or ())
+        if self.scored:
+            keep_sample(self.plane, x, body, streamed=True)
+        if bodies is not None and self.sample is not None and bodies.wants(x.id):
             bodies.add(Pair(id=x.id, at=x.started / 1e6, route=x.served.route.name, request=x.body, answer=body, streamed=True))
 
     def _keep(self, data: bytes) -> None:
         """Remember what goes out, of a sampled stream: a little more than may be kept, so that it is told to be too long."""
-        if self.sample is not None and self.plane.bodies is not None and sum(map(len, self.sample)) <= self.plane.bodies.limit:
+        if self.sample is not None and self.kept <= self.most:
             self.sample.append(data)
+            self.kept += len(data)
 
     def bill(self) -> Bill:
         """What came so far, by the upstream's count or by ours."""

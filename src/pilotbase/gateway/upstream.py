@@ -67,15 +67,17 @@ class Pool:
         self._limits: dict[float, aiohttp.ClientTimeout] = {}
         self._session: aiohttp.ClientSession | None = None
 
-    async def open(self, route: Route, call: Call) -> "Answer":
+    async def open(self, route: Route, call: Call, key: str | None = None) -> "Answer":
         """The answer of one of the route's upstreams, when its head (status below 300) has come.
 
+        `key` names what is kept of the route's upstreams between requests where that is not the route's name: an arm has its own.
         Unanswered, with the status and the words for the caller, where none gave one; Refused where the request itself cannot be
         sent. Cancelling it leaves nothing behind.
         """
-        plan = self._plans.get(route.name)
+        kept = key or route.name
+        plan = self._plans.get(kept)
         if plan is None or plan.route is not route:
-            plan = self._plan(route, plan)
+            plan = self._plan(kept, route, plan)
         order = self._order(plan, call)
         try:
             if plan.hedge is not None and len(order) > 1:
@@ -90,8 +92,14 @@ class Pool:
             del self._plans[name]
         self._urls.clear()
 
+    def up(self, key: str) -> bool:
+        """Whether an upstream of what `key` names would be asked now; one that was never asked counts as up."""
+        plan = self._plans.get(key)
+        now = self._clock()
+        return plan is None or any(line.breaker.up(now) for line in plan.lines)
+
     def lines(self) -> Iterator[tuple[str, Line]]:
-        """(route, upstream's line) of every route asked so far: for counts and health."""
+        """(key, upstream's line) of every route and arm asked so far: for counts and health."""
         return ((name, line) for name, plan in self._plans.items() for line in plan.lines)
 
     async def close(self) -> None:
@@ -118,11 +126,11 @@ class Pool:
             raise nothing_up(lines, call, now)
         return [lines[i] for i in places]
 
-    def _plan(self, route: Route, before: _Plan | None) -> _Plan:
+    def _plan(self, key: str, route: Route, before: _Plan | None) -> _Plan:
         known = {line.name: line for line in before.lines} if before is not None else {}
         lines = [Line(route, one, self._secrets, known.get(one.name)) for one in route.upstreams]
         hedge = parse_duration(route.hedge_after) if route.hedge_after is not None else None
-        plan = self._plans[route.name] = _Plan(route, lines, hedge)
+        plan = self._plans[key] = _Plan(route, lines, hedge)
         return plan
 
     async def _again(self, order: list[Line], call: Call, left: int, missed: Missed) -> "Answer":

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +20,18 @@ MOST_UNKNOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A route made ready: its price in integers, its guards built."""
+    """A route made ready: its price in integers, its guards built.
+
+    Of a route under release this is its stable arm, and `candidate` the other one, made ready likewise. `key` tells the two
+    apart where something is kept of each: connections, health, targets. `why` says what keeps the candidate from being served.
+    """
 
     route: Route
     fare: Fare
     guarding: Guarding
+    key: str
+    candidate: "Served | None" = None
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -37,7 +44,7 @@ class View:
     """
 
     ask: Callable[[str, Any], Awaitable[Any]]
-    compile_: Callable[[Route], Guarding]
+    compile_: Callable[[Route, str], Guarding]
     changed: Callable[[Sequence[str]], None]
     seen: int = -1
     epoch: int = -1
@@ -101,9 +108,28 @@ class View:
         self.routes.pop(route.name, None)
         self.broken.pop(route.name, None)
         try:
-            self.routes[route.name] = Served(route, fare(route.price), self.compile_(route))
+            candidate, why = self._candidate(route)
+            self.routes[route.name] = Served(
+                route, fare(route.price), self.compile_(route, route.name), route.name, candidate, why
+            )
         except Exception as error:  # noqa: BLE001 - guards are plug-ins: one that cannot be built must not end the others
             self.broken[route.name] = str(error) or type(error).__name__
+
+    def _candidate(self, route: Route) -> tuple[Served | None, str]:
+        """The candidate arm made ready; where that fails the stable arm answers everyone, and why is told."""
+        arm = route.arm
+        if arm is None:
+            return None, ""
+        alone = replace(route, upstreams=arm.upstreams, tie=arm.tie)
+        key = f"{route.name}~candidate"  # no route can be called so
+        try:
+            return Served(alone, fare(route.price), self.compile_(alone, key), key), ""
+        except Exception as error:  # noqa: BLE001 - whatever a candidate needs that is not there, the route goes on without it
+            return None, str(error) or type(error).__name__
+
+    def keys(self) -> set[str]:
+        """The keys of everything that is served."""
+        return {key for one in self.routes.values() for key in (one.key, one.candidate.key if one.candidate else one.key)}
 
     def _keep(self, key: AccessKey) -> AccessKey:
         self._keys[key.id] = key

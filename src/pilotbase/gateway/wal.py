@@ -42,7 +42,8 @@ class Reserve:
     """A request was admitted: written before it is sent to an upstream.
 
     `started` in microseconds since the epoch, `reserved` in nanos of `currency` (which is the fare's too), `tokens` reserved in
-    all, `read` the estimated tokens of the prompt. `in_doubt` says what it costs if no settlement ever comes.
+    all, `read` the estimated tokens of the prompt. `in_doubt` says what it costs if no settlement ever comes. `arm` of `release`
+    answers it, for `person` (a keyed hash); `copy_of` is the request that a shadow repeats.
     """
 
     id: str
@@ -57,6 +58,10 @@ class Reserve:
     currency: str
     fare: Fare
     in_doubt: Policy = "progress"
+    arm: str = ""
+    release: str = ""
+    person: str = ""
+    copy_of: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +129,7 @@ def encode(record: Record, sequence: int) -> bytes:
 
 def _reserve_payload(record: Reserve) -> bytes:
     fare = record.fare
+    under_release = [record.arm, record.release, record.person, record.copy_of] if record.release else []
     return orjson.dumps(
         [
             record.id,
@@ -138,6 +144,7 @@ def _reserve_payload(record: Reserve) -> bytes:
             record.currency,
             [fare.call, fare.read, fare.wrote],
             record.in_doubt,
+            *under_release,
         ]
     )
 
@@ -223,7 +230,8 @@ def _decode(kind: int, payload: bytes) -> Record:
     if not isinstance(values, list):
         raise ValueError("not an array")
     if kind == _RESERVE:
-        name, key, route, upstream, endpoint, started, reserved, tokens, read, currency, fare, in_doubt, *_ = values
+        name, key, route, upstream, endpoint, started, reserved, tokens, read, currency, fare, in_doubt, *rest = values
+        arm, release, person, copy_of = rest[:4] if len(rest) >= 4 else ("", "", "", "")
         return Reserve(
             id=name,
             key=key,
@@ -237,6 +245,10 @@ def _decode(kind: int, payload: bytes) -> Record:
             currency=currency,
             fare=Fare(call=fare[0], read=fare[1], wrote=fare[2], currency=currency),
             in_doubt=in_doubt,
+            arm=arm,
+            release=release,
+            person=person,
+            copy_of=copy_of,
         )
     if kind == _PROGRESS:
         name, counts, *_ = values

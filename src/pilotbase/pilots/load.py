@@ -61,7 +61,10 @@ async def run_load(
     left = budget.left(each=pricing.call)
     if left < len(moments):
         return budget.why(each=pricing.call) or f"the limits leave {left} of the {len(moments)} calls of the load"
-    inputs = cases.inputs(0, min(cases.count, len(moments))).to_dicts()
+    places = _places(cases, len(moments))
+    if not len(places):
+        return "every case comes from an incident, and a load is made of ordinary ones"
+    inputs = cases.inputs(0, int(places[-1]) + 1)[places].to_dicts()
     loop = asyncio.get_running_loop()
     replies: list[tuple[float, float, Reply]] = []
     tasks: set[asyncio.Task[None]] = set()
@@ -94,11 +97,18 @@ async def run_load(
     if why:
         budget.use(len(replies), pricing.call * len(replies))
         return why
-    rows = _rows(variant, replies, len(inputs), positive, pricing)
+    rows = _rows(variant, replies, places, positive, pricing)
     log.append_columns({name: [row.get(name) for row in rows] for name in OBSERVATION})
     budget.use(len(rows), sum(r["cost"] or 0 for r in rows))
     board.add(from_rows(rows))
     return ""
+
+
+def _places(cases: Cases, most: int) -> NDArray[np.int64]:
+    """The first positions, at most so many, whose inputs arrive in turn; cases from incidents are none of them."""
+    if cases.incidents is None:
+        return np.arange(min(cases.count, most))
+    return np.flatnonzero(cases.incidents.codes < 0)[:most]
 
 
 @contextmanager
@@ -113,10 +123,10 @@ def _no_pauses() -> Iterator[None]:
 
 
 def _rows(
-    variant: int, replies: Sequence[tuple[float, float, Reply]], count: int, positive: str | None, pricing: Pricing
+    variant: int, replies: Sequence[tuple[float, float, Reply]], places: NDArray[np.int64], positive: str | None, pricing: Pricing
 ) -> list[dict[str, Any]]:
     rows = []
     for i, (moment, offset, reply) in enumerate(sorted(replies, key=lambda r: r[0])):
-        row = reply_row(variant, i % count, i // count, reply, positive, pricing)
+        row = reply_row(variant, int(places[i % len(places)]), i // len(places), reply, positive, pricing)
         rows.append({**row, "scheduled": moment, "late": max(0.0, offset)})
     return rows

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from pilotbase.domain.evidence import Reply, read_answer
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.quantity import NANO
 from pilotbase.ports import FrameReply, Observations
 

@@ -1,28 +1,38 @@
 """The keeper: the one process that has the database. It answers workers, applies their logs, and tells them of changes."""
 
 import asyncio
+import random
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from pilotbase.context import Context
 from pilotbase.errors import UserError
-from pilotbase.gateway import keys, leases, replays
-from pilotbase.gateway.applying import Applier
+from pilotbase.flows.live_drift import watch_drift
+from pilotbase.flows.live_judging import judge_live
+from pilotbase.flows.live_scoring import sweep_samples
+from pilotbase.flows.release_control import Controller
+from pilotbase.gateway import keys, leases, replays, samples
+from pilotbase.gateway.applying import BATCH, Applier
 from pilotbase.gateway.changes import changes_since
 from pilotbase.gateway.epoch import EpochPage
 from pilotbase.gateway.exposition import Totals, render
 from pilotbase.gateway.quota import Grant, Refusal, Return, Want
 from pilotbase.gateway.recovery import Recovered, recover
 from pilotbase.gateway.wire import LostError, Peer, RefusedError
+from pilotbase.release.deliveries import Courier, Senders
 
 __all__ = ["Keeper"]
 
 T = TypeVar("T")
 ROUND = 0.2
 APPLY = 0.6
+WATCH = 10.0
+"""For so many seconds workers may go on serving candidates after they were last told that somebody watches."""
 
 
 class Keeper:
@@ -46,6 +56,8 @@ class Keeper:
         self._workers = workers
         self._known = -1
         self._trouble = ""
+        self._read_until = 0.0
+        self.controller = Controller(context, f"keeper-{token_hex(6)}", say=say)
 
     async def inside(self, work: Callable[[], T]) -> T:
         """Run `work` in the database's thread."""
@@ -66,6 +78,9 @@ class Keeper:
         """What a worker asks. RefusedError where it cannot be done now."""
         if word == "counts":
             self._counts.take(worker, body)
+            return None
+        if word == "tripped":
+            self.controller.trip(str(body[0]), worker, int(body[1]))
             return None
         if word == "say":
             self._say(f"worker {worker}: {body}")
@@ -94,7 +109,11 @@ class Keeper:
                 if started - applied >= APPLY:
                     # A batch costs a sync whatever its size, so fewer and larger ones take less of the machine.
                     applied = started
-                    await self.inside(self._applier.apply)
+                    moment = time.time()  # as workers date requests
+                    if await self.inside(self._applier.apply) < BATCH:
+                        self._read_until = moment
+                    if await self.inside(lambda: self.controller.step(self._read_until)):
+                        self._watch()
                 self._well()
             except UserError as error:
                 self._ill(str(error))
@@ -110,6 +129,8 @@ class Keeper:
     async def finish(self) -> None:
         """Apply what is left, and end."""
         await self.inside(self.apply_all)
+        with suppress(UserError):
+            await self.inside(lambda: self.controller.leader.resign(self._database))
         self._thread.shutdown(wait=True)
 
     async def tidy(self) -> None:
@@ -117,6 +138,7 @@ class Keeper:
         try:
             await self.inside(lambda: replays.sweep(self._database, int(time.time())))
             await self.inside(lambda: leases.sweep(self._database, self._wall()))
+            await self.inside(lambda: sweep_samples(self._context, int(self._wall() * 1e6)))
         except UserError as error:
             self._ill(str(error))
 
@@ -127,6 +149,8 @@ class Keeper:
             "changes": lambda body: changes_since(database, int(body)).document(),
             "key": lambda body: _key(keys.find_key(database, str(body))),
             "owner": self._owner,
+            "feedback": self._feedback,
+            "samples": lambda body: samples.keep(database, body),
             "replay": lambda body: replays.begin(database, body[0], body[1], body[2], int(time.time())).as_dict(),
             "replayed": lambda body: replays.finish(database, *body),
             "forget": lambda body: replays.forget(database, *body),
@@ -147,10 +171,14 @@ class Keeper:
 
     def _owner(self, name: Any) -> Any:
         """Whose a stored response is, and where it was made."""
-        # The request that made it may have been settled a moment ago, and not be applied yet.
-        self._applier.apply()
+        self.apply_all()  # the request that made it may have been settled a moment ago, and not be applied yet
         row = self._database.row("SELECT access_key, route, upstream FROM responses WHERE id = ?", (str(name),))
         return None if row is None else {"access_key": row["access_key"], "route": row["route"], "upstream": row["upstream"]}
+
+    def _feedback(self, body: Any) -> bool:
+        """Keep what a user thought of an answer; whether the request is known as this key's."""
+        self.apply_all()  # it may have been settled a moment ago
+        return samples.keep_feedback(self._database, *body, at=time.time_ns() // 1000)
 
     def _wall(self) -> float:
         return self._offset + time.monotonic()
@@ -174,6 +202,29 @@ class Keeper:
             # In this order: a page that could not be moved is tried again.
             self._page.bump()
             self._known = epoch
+
+    def _watch(self) -> None:
+        """Vouch to the workers that releases are watched."""
+        for peer in self._peers.values():
+            peer.tell("watched", WATCH)
+
+    async def reach_out(self) -> None:
+        """Deliver alerts, and have judges look at live samples, until cancelled. What fails is told and tried again."""
+        context = self._context
+        senders = Senders(secrets=context.secrets, clock=context.clock, say=self._say)
+        courier = Courier(self._database, senders, inside=self.inside, clock=context.clock, random=random.random, say=self._say)
+        try:
+            while True:
+                try:
+                    await courier.run_once()
+                    if self.controller.watched:
+                        await judge_live(context, self.inside, int(self._wall() * 1e6), self._say)
+                        await watch_drift(context, self.inside)
+                except UserError as error:
+                    self._ill(str(error))
+                await asyncio.sleep(1.0)
+        finally:
+            await senders.aclose()
 
     def _ill(self, told: str) -> None:
         if told != self._trouble:

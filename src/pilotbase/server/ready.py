@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 from pilotbase import plugins
@@ -31,20 +31,23 @@ class Ready:
         self._routes: dict[str, Route] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
-    def compile(self, route: Route) -> Guarding:
-        """The guards of a route that is new or was changed; its target is replaced where it is another."""
+    def compile(self, route: Route, name: str) -> Guarding:
+        """The guards of a route, or of one arm of it, that is new or was changed; its target is replaced where it is another.
+
+        `name` is the route's or the arm's own.
+        """
         guarding = Guarding.build([(use, self._guard(use)) for use in route.guards])
-        before = self._routes.get(route.name)
+        before = self._routes.get(name)
         if before is None or before.upstreams != route.upstreams:
             local = self._local(route.upstreams[0]) if route.upstreams[0].kind == "target" else None
-            self._retire(route.name)
+            self._retire(name)
             if local is not None:
-                self.locals_[route.name] = local
-        self._routes[route.name] = route
+                self.locals_[name] = local
+        self._routes[name] = route
         return guarding
 
-    def forget(self, names: Mapping[str, Any]) -> None:
-        """End what belongs to routes that are not among `names` any more."""
+    def forget(self, names: Collection[str]) -> None:
+        """End what belongs to routes and arms that are not among `names` any more."""
         for name in [name for name in self._routes if name not in names]:
             del self._routes[name]
             self._retire(name)

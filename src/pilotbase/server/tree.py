@@ -96,6 +96,7 @@ class Tree:
         await self._old_ones(once=True)
         works = [
             asyncio.create_task(self._keeper.run()),
+            asyncio.create_task(self._keeper.reach_out()),
             asyncio.create_task(self._old_ones()),
             asyncio.create_task(self._sweep()),
         ]

@@ -77,6 +77,7 @@ class Worker:
         self.peer: Peer
         self.plane: Plane
         self.server: Server
+        self.gateway: Gateway
         self.leaving = asyncio.Event()
         self._broken: dict[str, str] = {}
 
@@ -95,7 +96,8 @@ class Worker:
             on_broken=lambda _: self.leaving.set(),
         )
         self.plane = self._plane(ledger)
-        self.server = Server(Gateway(self.plane, self.proxy), drain=self.options.drain + GRACE)
+        self.gateway = Gateway(self.plane, self.proxy)
+        self.server = Server(self.gateway, drain=self.options.drain + GRACE)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT) if signals else ():
             loop.add_signal_handler(number, self.leaving.set)
@@ -139,6 +141,9 @@ class Worker:
     async def _answer(self, word: str, body: Any) -> Any:
         if word == "recall":
             return [one.as_dict() for one in self.plane.purse.recall(str(body))]
+        if word == "watched":
+            self.plane.watched_until = time.monotonic() + float(body)
+            return None
         raise RefusedError(f"`{word}` is no call")
 
     async def _lease(self, want: Want) -> Grant | Refusal:
@@ -157,15 +162,22 @@ class Worker:
         """The view is another: end what is no longer allowed, and make ready what is new."""
         view, plane = self.plane.view, self.plane
         self.counts.know(view.routes)
-        self.pool.keep(list(view.routes))
-        self.ready.forget(view.routes)
+        served = view.keys()
+        self.pool.keep(served)
+        self.ready.forget(served)
+        releases = {one.route.arm.release for one in view.routes.values() if one.route.arm is not None}
+        for release in plane.breakers.keys() - releases:
+            del plane.breakers[release]
         for key in keys:
             # Its limits may be others now: what was deducted under the old ones goes back.
             plane.purse.drop(key)
         for name, why in view.broken.items():
             if self._broken.get(name) != why:
                 self.peer.tell("say", f"the route `{name}` cannot be served: {why}")
-        self._broken = dict(view.broken)
+        for name, one in view.routes.items():
+            if one.why and self._broken.get(f"{name}~") != one.why:
+                self.peer.tell("say", f"the candidate of `{name}` cannot be served: {one.why}")
+        self._broken = {**view.broken, **{f"{name}~": one.why for name, one in view.routes.items() if one.why}}
         for x in list(plane.under_way.values()):
             if (refused := self._forbidden(x)) is not None:
                 x.halt(refused)
@@ -203,6 +215,7 @@ class Worker:
             if self.plane.blind:
                 self._halt_all(blinded())
             self.plane.purse.tick(now)
+            self.plane.hand_over()
             self._cut_slow()
             if now - report >= REPORT:
                 report = now
@@ -227,11 +240,12 @@ class Worker:
             self.counts.lost("spans", self.spans.outbox.dropped)
         if self.bodies is not None:
             self.counts.lost("bodies", self.bodies.outbox.dropped)
-        for route, line in self.pool.lines():
+        self.counts.lost("shadows", self.gateway.shadows.dropped)
+        for key, line in self.pool.lines():
             opened = line.breaker.opened
-            for _ in range(opened - self.opened.get((route, line.name), 0)):
-                self.counts.opened(route, line.name)
-            self.opened[route, line.name] = opened
+            for _ in range(opened - self.opened.get((key, line.name), 0)):
+                self.counts.opened(key.partition("~")[0], line.name)
+            self.opened[key, line.name] = opened
         self.peer.tell("counts", self.counts.snapshot())
 
     async def _stop(self) -> None:
@@ -246,6 +260,8 @@ class Worker:
     async def _finish(self, ledger: Ledger) -> None:
         """Nothing is under way any more: give everything back and close."""
         plane = self.plane
+        await self.gateway.shadows.aclose()
+        plane.hand_over()
         self._give_back(plane.purse.close())
         try:
             await ledger.aclose()

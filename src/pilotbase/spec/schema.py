@@ -1,18 +1,20 @@
-"""JSON Schema of pilot.yaml, from the same types that read it, for editors that complete and check as one writes."""
+"""JSON Schemas of pilot.yaml and of a release plan, from the types that read them, for editors that check as one writes."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from pilotbase import plugins
 from pilotbase.domain.pilot import Pilot
+from pilotbase.domain.release import Plan
 from pilotbase.ports import TargetKind
 from pilotbase.spec.parts import adapter
 from pilotbase.spec.target import Kinds, installed, main_word
 
-__all__ = ["json_schema"]
+__all__ = ["json_schema", "plan_schema"]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID = "urn:pilotbase:pilot:1"  # a name, and no address: nothing is fetched
+PLAN_ID = "urn:pilotbase:plan:1"
 
 
 def json_schema(*, kinds: Kinds = installed, known: Sequence[str] | None = None) -> dict[str, Any]:
@@ -27,7 +29,17 @@ def json_schema(*, kinds: Kinds = installed, known: Sequence[str] | None = None)
         "description": "How a candidate is reached: exactly one kind, with its options.",
         "oneOf": [form for name in known for form in _forms(name, kinds(name), definitions)],
     }
-    whole = {"$schema": DIALECT, "$id": ID, **schema, "title": "pilot.yaml", "$defs": dict(sorted(definitions.items()))}
+    return _whole(schema, definitions, ID, "pilot.yaml")
+
+
+def plan_schema() -> dict[str, Any]:
+    """The schema of a release plan, dialect 2020-12; rules that span words are checked when a plan is read."""
+    schema = adapter(Plan).json_schema(by_alias=True)
+    return _whole(schema, schema.pop("$defs"), PLAN_ID, "release plan")
+
+
+def _whole(schema: dict[str, Any], definitions: dict[str, Any], name: str, title: str) -> dict[str, Any]:
+    whole = {"$schema": DIALECT, "$id": name, **schema, "title": title, "$defs": dict(sorted(definitions.items()))}
     untitled: dict[str, Any] = _untitled(whole, top=True)
     return untitled
 

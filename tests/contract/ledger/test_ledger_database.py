@@ -117,3 +117,38 @@ def test_appliers_at_work_beside_each_other_count_every_request_once(
     (row,) = database.rows("SELECT requests, settled FROM balances")
     assert tuple(row) == (300, 300 * COST)
     assert reconcile(database, folder, DISK).balanced
+
+
+def test_rows_keep_the_arm_the_release_the_person_and_the_original_through_a_settlement_and_a_crash(
+    database: Database, tmp_path: Path
+) -> None:
+    under = {"release": "r1", "person": "0123456789abcdef"}
+    story: list[Record] = [
+        *(reserve("a", arm="stable", **under), settle("a")),
+        *(reserve("b", arm="candidate", **under), settle("b")),
+        *(reserve("c", arm="shadow", copy_of="a", key="purse", **under), progress("c", 90, 40)),
+        *(reserve("d"), settle("d")),
+    ]
+    put_log(tmp_path / "wal", "w", story)
+    drain(database, tmp_path / "wal")
+    recover(database, tmp_path / "wal", DISK, "w", NOW)
+    found = rows(database)
+    columns = ("arm", "release_id", "person", "copy_of", "state")
+    person = under["person"]
+    assert [tuple(found[one][name] for name in columns) for one in "abcd"] == [
+        ("stable", "r1", person, "", "settled"),
+        ("candidate", "r1", person, "", "settled"),
+        ("shadow", "r1", person, "a", "in-doubt"),
+        ("", "", "", "", "settled"),
+    ]
+    assert reconcile(database, tmp_path / "wal", DISK).balanced
+
+
+def test_a_stored_response_remembers_its_release_and_one_that_a_shadow_got_is_nobodys(database: Database, tmp_path: Path) -> None:
+    story: list[Record] = []
+    for name, arm in (("a", "stable"), ("b", "candidate"), ("c", "shadow")):
+        story += [reserve(name, arm=arm, release="r1"), settle(name, detail={"response_id": f"resp_{name}"})]
+    put_log(tmp_path / "wal", "w", story)
+    drain(database, tmp_path / "wal")
+    kept = [tuple(row) for row in database.rows("SELECT id, upstream FROM responses ORDER BY id")]
+    assert kept == [("resp_a", "main"), ("resp_b", "r1~main")]

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from tests.fakes.gateway import Serving, until
 from tests.fakes.upstream_server import Behaviour, UpstreamServer, answers, holds, piece, says, sends, streams, usage_only
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 
 PRICE = Price(per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY")
 HELLO: list[Any] = [{"role": "user", "content": "hello"}]

@@ -16,7 +16,7 @@ import pytest
 from tests.fakes.gateway import Answered, Serving
 from tests.fakes.upstream_server import Behaviour, UpstreamServer, answers, cuts, echoes, piece, says, sends, streams, usage_only
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.gateway.endpoints import ENDPOINTS
 
 JSON_PATHS = [f"/v1{one.path}" for one in ENDPOINTS.values() if one.body == "json"]

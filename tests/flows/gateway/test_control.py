@@ -17,7 +17,7 @@ from tests.fakes.gateway import Answered, until
 from tests.fakes.gateway_each import Each, endless
 from tests.fakes.upstream_server import UpstreamServer, answers, piece, pours
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.traffic import GuardUse, Limits, Route, Tie, Upstream
 from pilotbase.gateway import keys, routes, stops
 

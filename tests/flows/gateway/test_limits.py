@@ -10,7 +10,7 @@ from tests.fakes.gateway import Answered, until
 from tests.fakes.gateway_each import Each, endless
 from tests.fakes.upstream_server import UpstreamServer, answers
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.gateway.quota import SPAN
 
 CALL = Price(per_call="1 CNY")

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fakes.gateway import Serving
 from tests.fakes.upstream_server import UpstreamServer, answers
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 
 SECRET = "upstream-secret-4711"
 

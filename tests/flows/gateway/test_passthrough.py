@@ -12,7 +12,7 @@ from tests.fakes.gateway import Answered, Serving
 from tests.fakes.upstream_server import Behaviour, Exchange, UpstreamServer, answers, echoes, says, sends, whole
 
 from pilotbase.domain.evidence import Ask, Reply, Usage
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.traffic import GuardUse, Route, Upstream
 from pilotbase.gateway.estimate import estimate
 from pilotbase.gateway.local import Local

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.fakes.gateway import Serving
 from tests.fakes.upstream_server import UpstreamServer, answers, sends
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 
 PRICE = Price(per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY")
 

@@ -27,7 +27,7 @@ from tests.fakes.upstream_server import (
     whole,
 )
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.traffic import Limits, Route, Timeouts, Upstream
 from pilotbase.gateway.estimate import estimate, prompt_tokens
 from pilotbase.gateway.ledger import Ledger

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.gateway import Answered, Serving, until
 from tests.fakes.upstream_server import Behaviour, UpstreamServer, answers, piece, stream_parts, streams, usage_only
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.traffic import GuardUse
 from pilotbase.gateway.entry import Entry
 from pilotbase.gateway.estimate import estimate, prompt_tokens

@@ -16,7 +16,7 @@ from tests.fakes.postgres import postgres_server, postgres_url
 from tests.fakes.upstream_server import UpstreamServer, answers
 
 from pilotbase.context import Context, SystemClock, open_context
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.gateway.recovery import unclosed
 from pilotbase.gateway.secret_key import load_pepper
 from pilotbase.server.options import ServeOptions

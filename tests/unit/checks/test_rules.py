@@ -84,4 +84,4 @@ def test_every_metric_can_be_asked_for() -> None:
             judge=JUDGE if "judge" in row.needs else None, pattern="x" if "pattern" in row.needs else None,
             choices=("A", "B") if "choices" in row.needs else (),
         )  # fmt: skip
-        assert list(metric_problems(pilot(check))) == [], name
+        assert list(metric_problems(pilot(check, incident="i" if "incident" in row.needs else None))) == [], name

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilotbase.domain.pilot import Price
+from pilotbase.domain.price import Price
 from pilotbase.domain.traffic import GuardUse, Labels, Limits, Preamble, Route, Tie, Timeouts, Upstream
 from pilotbase.errors import InvalidInput, UserError
 from pilotbase.gateway import audit, routes

@@ -26,6 +26,14 @@ reserves = st.builds(
     **dict.fromkeys(("started", "reserved", "tokens", "read"), counts),
     in_doubt=st.sampled_from(["progress", "reserved", "release"]),
 )
+armed = st.builds(
+    replace,
+    reserves,
+    arm=st.sampled_from(["stable", "candidate", "shadow"]),
+    release=texts.filter(bool),
+    person=texts,
+    copy_of=texts,
+)
 settles = st.builds(
     Settle,
     id=texts,
@@ -39,7 +47,7 @@ settles = st.builds(
     upstream=texts,
     detail=st.dictionaries(texts, st.none() | st.integers(-5, 5) | texts, max_size=3),
 )
-records = st.one_of(reserves, st.builds(Progress, id=texts, tokens=tokens), settles)
+records = st.one_of(reserves, armed, st.builds(Progress, id=texts, tokens=tokens), settles)
 
 
 @given(st.lists(records, max_size=8), st.integers(0, 2**39))
@@ -130,3 +138,20 @@ def test_the_character_that_no_database_keeps_is_replaced() -> None:
     (found,) = scan(encode(settle("a", outcome="odd\0one", detail={"why": "\0"}), 0)).records
     assert isinstance(found, Settle)
     assert found.outcome == "odd\ufffdone" and found.detail == {"why": "\ufffd"}
+
+
+def test_a_reservation_under_a_release_keeps_its_arm_and_one_without_is_written_as_before() -> None:
+    plain = encode(reserve("a"), 0)
+    under = reserve("a", arm="shadow", release="r1", person="0123456789abcdef", copy_of="w-1")
+    written = orjson.loads(encode(under, 0)[17:])
+    assert written[12:] == ["shadow", "r1", "0123456789abcdef", "w-1"]
+    assert orjson.loads(plain[17:]) == written[:12]
+
+
+def test_old_reservations_without_an_arm_are_read_as_of_no_release() -> None:
+    written = orjson.loads(encode(reserve("a"), 0)[17:])
+    body = struct.pack("<QB", 0, 1) + orjson.dumps(written[:12])
+    (found,) = scan(struct.pack("<II", len(body), zlib.crc32(body)) + body).records
+    assert isinstance(found, Reserve)
+    assert (found.arm, found.release, found.person, found.copy_of) == ("", "", "", "")
+    assert found == reserve("a")

@@ -152,7 +152,7 @@ ROWS: tuple[Row, ...] = (
         "a misspelt target column",
         (("target: y, positive: bad", "targt: y, positive: bad"),),
         (
-            "pilot.yaml:10:50: data.test.targt: `targt` is not a word here; allowed: path, inputs, id, target, positive, groups, cluster, media, encoding, custody; did you mean `target`?",
+            "pilot.yaml:10:50: data.test.targt: `targt` is not a word here; allowed: path, inputs, id, target, positive, groups, cluster, media, encoding, custody, incident; did you mean `target`?",
         ),
     ),
     (

@@ -1,0 +1,1 @@
+"""Guarded release: steps, live evidence, detectors, drift, alerts and incidents."""
