@@ -36,7 +36,11 @@ def expected() -> set[tuple[str, str, str]]:
     """Every move, the climb to the last rung and the way back to it from a limit, the first state and the last ones."""
     moves = {(start, to, move) for (start, move), to in MOVES.items()}
     ends: set[tuple[str, str, str]] = {(state, EDGE, "") for state in TERMINAL}
-    return moves | ends | {("climbing", "full", "climb"), ("held", "full", "resume"), (EDGE, "climbing", "start")}
+    return (
+        moves
+        | ends
+        | {("climbing", "full", "climb"), ("held", "full", "resume"), (EDGE, "climbing", "start"), (EDGE, "full", "start")}
+    )
 
 
 def drawn(arrows_: set[tuple[str, str, str]]) -> str:

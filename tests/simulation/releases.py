@@ -33,7 +33,6 @@ __all__ = [
     "plan_with",
     "release",
     "shares_policy",
-    "without_shadow",
     "z_policy",
 ]
 
@@ -418,8 +417,3 @@ def z_policy(world: World, seed: int, *, rungs: tuple[Rung, ...] = LADDER) -> En
     known = (n1 >= 30) & (n2 >= 30) & (np.arange(len(n1)) < full)
     hits = np.flatnonzero(known & (np.nan_to_num(z) > 1.959964))
     return found.ended(int(hits[0]) if hits.size else None, full)
-
-
-def without_shadow(rungs: Sequence[Rung] = LADDER) -> tuple[Rung, ...]:
-    """The same ladder without its first rung."""
-    return tuple(one for one in rungs if one.rung != "shadow")

@@ -14,7 +14,6 @@ from tests.simulation.releases import (
     plan_with,
     release,
     shares_policy,
-    without_shadow,
     z_policy,
 )
 
@@ -49,24 +48,24 @@ def test_one_seed_is_one_release_whoever_looks_at_it() -> None:
 
 
 def test_a_good_candidate_reaches_full(size: Size) -> None:
-    found = run(World(rate=20.0, failures=0.005), size(3, 300))
+    found = run(World(rate=20.0, failures=0.005), size(2, 300))
     assert not surely_above(sum(one.how == "back" for one in found), len(found), 3 * ALPHA)
-    assert median(one.promoted is not None for one in found)
+    assert sum(one.promoted is not None for one in found) > 0.5 * len(found)
 
 
 def test_checks_send_one_at_the_very_threshold_back_no_more_often_than_stated(size: Size) -> None:
-    found = run(World(rate=1.0, failures=0.02), size(10, 500), most="12h")
+    found = run(World(rate=1.0, failures=0.02), size(5, 500), most="6h")
     assert not surely_above(sent_back_by_checks(found), len(found), 3 * ALPHA)
 
 
 def test_one_at_the_very_threshold_reaches_full_no_more_often_than_stated(size: Size) -> None:
-    found = run(World(rate=20.0, failures=0.02), size(3, 300), most="5h", seed=1000)
+    found = run(World(rate=20.0, failures=0.02), size(2, 300), most="2h", seed=1000)
     assert not surely_above(sum(one.promoted is not None for one in found), len(found), ALPHA / len(LADDER))
 
 
 @pytest.mark.parametrize("rate", [0.05, 1.0, 20.0])
 def test_a_bad_candidate_never_gets_to_full(rate: float, size: Size) -> None:
-    found = [one for p in (0.03, 0.04, 0.06, 0.10, 1.0) for one in run(World(rate=rate, failures=p), size(3, 300), most="30d")]
+    found = [one for p in (0.03, 0.04, 0.06, 0.10, 1.0) for one in run(World(rate=rate, failures=p), size(2, 300), most="30d")]
     assert not any(one.promoted is not None for one in found)
     assert sum(one.how == "back" for one in found) == len(found)
 
@@ -78,12 +77,12 @@ def test_a_bad_candidate_found_in_the_shadow_costs_no_client_a_request(size: Siz
 
 
 def test_the_worse_a_candidate_the_sooner_it_goes_back(size: Size) -> None:
-    medians = [median(one.seconds for one in run(World(rate=1.0, failures=p), size(9, 200))) for p in (0.03, 0.10, 1.0)]
+    medians = [median(one.seconds for one in run(World(rate=1.0, failures=p), size(5, 200))) for p in (0.03, 0.10, 1.0)]
     assert medians == sorted(medians, reverse=True)
 
 
 def test_one_that_turns_bad_at_the_five_percent_canary_goes_back_from_there(size: Size) -> None:
-    found = run(World(rate=20.0, failures=0.005, turns=(2, 1800.0), after=0.10), size(2, 100))
+    found = run(World(rate=20.0, failures=0.005, turns=(2, 1800.0), after=0.10), size(1, 100))
     assert not any(one.promoted is not None for one in found)
     assert all(one.rung == 2 for one in found if one.waited > 0)
     # a twentieth of the callers were exposed, and only until it was found
@@ -91,7 +90,7 @@ def test_one_that_turns_bad_at_the_five_percent_canary_goes_back_from_there(size
 
 
 def test_a_dead_one_is_found_after_five_failures_in_a_row() -> None:
-    found = release(World(rate=1.0, failures=1.0), 3, plan_with(without_shadow()), trip=TRIP)
+    found = release(World(rate=20.0, failures=1.0), 3, plan_with(LADDER[3:]), trip=TRIP)
     assert found.kinds == ("breaker",)
     assert (found.served, found.failed) == (TRIP, TRIP)
 
@@ -102,17 +101,22 @@ def test_a_limit_of_time_holds_what_never_proves_itself() -> None:
     assert found.kinds == ("limit",)
 
 
-def test_a_share_of_the_last_minutes_sends_most_good_ones_back_and_is_blind_on_quiet_routes(size: Size) -> None:
+def test_a_share_of_the_last_minutes_sends_most_good_ones_back(size: Size) -> None:
     count = size(20, 500)
-    steady = [shares_policy(World(rate=1.0, failures=0.01), seed, 3) for seed in range(count)]
-    assert sum(one.how == "back" for one in steady) > 0.5 * count
-    quiet = [shares_policy(World(rate=0.05, failures=0.03), seed, 3) for seed in range(count)]
-    assert sum(one.promoted is not None for one in quiet) > 0.1 * count
+    found = [shares_policy(World(rate=1.0, failures=0.01), seed, 3) for seed in range(count)]
+    assert sum(one.how == "back" for one in found) > 0.5 * count
+
+
+def test_on_a_quiet_route_one_failure_is_a_whole_window_for_a_share_of_the_last_minutes(size: Size) -> None:
+    found = [shares_policy(World(rate=0.05, failures=0.005), seed, 1) for seed in range(size(60, 500))]
+    back = [one for one in found if one.how == "back"]
+    assert len(back) > 0.4 * len(found)
+    assert median(one.failed for one in back) == 1
 
 
 def test_a_test_for_one_look_taken_each_minute_misses_its_rate(size: Size) -> None:
     # both arms fail alike: one look at 5 %, two-sided, would send 2.5 % back
-    found = [z_policy(World(rate=20.0, failures=0.01), seed) for seed in range(size(60, 500))]
+    found = [z_policy(World(rate=20.0, failures=0.01), seed) for seed in range(size(40, 500))]
     assert surely_above(sum(one.how == "back" for one in found), len(found), 0.025)
 
 

@@ -140,17 +140,29 @@ class LiveFeed:
                 self.alarms[one.id] = (float(detector.level), before + i)
                 return
 
+    def look_back(self, one: LiveCheck, units: Values) -> None:
+        """Let a detector go over the units so far of a check that the ledger does not tell; its alarm stands with the others."""
+        p0 = tolerated(one) if one.mandatory and one.check.role == "decide" else None
+        bad = badness(one, units) if p0 is not None else None
+        if p0 is None or bad is None or not len(bad) or one.id in self.alarms:
+            return
+        detector = self._made(p0, 1)
+        found = detector.update_many(np.clip(bad, 0.0, 1.0))
+        if found is not None:
+            self.alarms[one.id] = (float(detector.level), found + 1)
+
     def _detector(self, check: str) -> Detector | Cusum:
         """Made when the first unit is there: how many results it holds tells how much units vary, and is no result itself."""
-        p0, shift = self._watched[check], self._shift
-        found: Detector | Cusum
-        if shift is not None and p0 < shift < 1.0:
-            # exp(threshold) is the run length that holds for means of blocks, whatever their size.
-            found = Cusum(p0, shift, math.log(self._run_length))
-        else:
-            found = Detector(p0, self._run_length, block=max(1, self.counts[0] if self.counts else 1))
+        found = self._made(self._watched[check], max(1, self.counts[0] if self.counts else 1))
         self._detectors[check] = found
         return found
+
+    def _made(self, p0: float, block: int) -> Detector | Cusum:
+        shift = self._shift
+        if shift is not None and p0 < shift < 1.0:
+            # exp(threshold) is the run length that holds for means of blocks, whatever their size.
+            return Cusum(p0, shift, math.log(self._run_length))
+        return Detector(p0, self._run_length, block=block)
 
 
 def _means(values: Values, places: NDArray[np.int64], count: int) -> Values:

@@ -18,7 +18,7 @@ from pilotbase.gateway.ledger_window import read_results
 from pilotbase.ports import Results
 from pilotbase.release.records import Release
 
-__all__ = ["advance", "arm_of", "feedback_count", "results_of", "stalled"]
+__all__ = ["advance", "arm_of", "feedback_count", "first_bad", "results_of", "stalled"]
 
 ARM = {"shadow": SHADOW, "bounded": CANDIDATE, "canary": CANDIDATE, "full": CANDIDATE}
 """Which arm's requests are the evidence of a rung."""
@@ -66,12 +66,33 @@ def results_of(
             units, requests, failed = feed.units(one.id), feed.requests, feed.failed
         else:
             units, requests, failed = _scored(context, release, one, feed, arm, since)
+            feed.look_back(one, units)
         calibration = release.document.get("calibrations", {}).get(one.id)
         result = conclude_live(
             one, units, requests, failed=failed, calibration=Calibration(**calibration) if calibration else None
         )
         found.append((result, one.mandatory))
     return found
+
+
+def first_bad(context: Context, release: Release, one: LiveCheck, feed: LiveFeed, arm: str) -> str:
+    """The first request of the rung that speaks against the candidate by a check; empty where none can be named."""
+    if one.source == "ledger":
+        return feed.first_bad
+    worst, since = worst_of(one), int(release.document["rung_since"])
+    if one.source == "feedback":
+        row = context.database.row(
+            "SELECT r.id FROM feedback f JOIN requests r ON r.id = f.request WHERE r.release_id = ? AND r.arm = ?"
+            " AND r.started >= ? AND f.good = ? ORDER BY r.started, r.id LIMIT 1",
+            (release.id, arm, since, int(worst)),
+        )
+    else:
+        row = context.database.row(
+            "SELECT r.id FROM live_scores l JOIN requests r ON r.id = l.request WHERE l.release_id = ? AND l.check_id = ?"
+            " AND r.arm = ? AND r.started >= ? AND l.value = ? ORDER BY r.started, r.id LIMIT 1",
+            (release.id, one.id, arm, since, worst),
+        )
+    return str(row["id"]) if row is not None else feed.first_bad
 
 
 def feedback_count(context: Context, release: Release, since: int) -> int:

@@ -5,8 +5,8 @@ leads and sees, workers are told so (`step` returns True); where nobody tells th
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from pilotbase.domain.verdict import CheckResult
 from pilotbase.errors import UserError
 from pilotbase.flows.live_alarms import against, missing_of
 from pilotbase.flows.live_drift import drift_causes
-from pilotbase.flows.live_evidence import advance, arm_of, feedback_count, results_of
+from pilotbase.flows.live_evidence import advance, arm_of, feedback_count, first_bad, results_of
 from pilotbase.flows.live_scoring import score_samples
 from pilotbase.flows.release_moves import CONTROLLER, begin_anew, checks_of, make_move, plan_of
 from pilotbase.flows.release_sight import sight_document
@@ -34,6 +34,7 @@ from pilotbase.stats.burn import Burn
 __all__ = ["Controller", "Watched"]
 
 TRIPPED = "tripped"
+MOST = 10_000
 MARGIN = 1.5
 """Seconds that a request may take from its arrival to its row in the database, over another gateway too, and be counted."""
 LONGEST = 2.0
@@ -110,15 +111,19 @@ class Controller:
         taken back: then nobody is to be sent to it. UserError where the database cannot be used.
         """
         database = self._context.database
+        was_set = self._was_set()
+        open_ = records.list_releases(database, open_only=True, limit=MOST)
+        if not open_:
+            # Nothing to lead: a base without releases writes nothing for them.
+            self.watched.clear()
+            return True
         if not self.leader.campaign(database):
             self.watched.clear()
             self._pass_on()
             return self.leader.alive
-        open_ = records.list_releases(database, open_only=True)
         names = {one.id for one in open_}
         for name in [name for name in self.watched if name not in names]:
             del self.watched[name]
-        was_set = self._was_set()
         looks = [self._look(release, applied, was_set) for release in open_]  # every one, whatever became of those before
         sound = all(looks)
         self._tripped.clear()
@@ -256,7 +261,7 @@ class Controller:
     def _move(self, one: Watched, step: Step, applied: float) -> bool:
         """Make a move. False where the candidate must answer nobody any more, and that could not be written."""
         release = one.release
-        causes = _with_first(step.causes, one.feed.first_bad)
+        causes = [self._with_first(one, cause) for cause in step.causes]
         now = self._context.clock.now()
         assert step.move is not None
         try:
@@ -267,9 +272,18 @@ class Controller:
         if moved is None:
             return True  # somebody else came first: the next look sees what is
         why = "; ".join(cause.told[0] for cause in causes)
-        self._say(f"release {release.id} of {release.route}: {release.state} -> {moved.release.state}{f': {why}' if why else ''}")
+        where = str(one.plan.rungs[moved.release.rung]) if moved.release.state == "climbing" else moved.release.state
+        self._say(f"release {release.id} of {release.route}: {step.move} to {where}{f': {why}' if why else ''}")
         self._tell(one, step, applied, release=moved.release)
         return True
+
+    def _with_first(self, one: Watched, cause: Cause) -> Cause:
+        """A cause that names the first request that speaks against the candidate on this rung."""
+        if cause.kind not in ("failing-check", "worse", "burn"):
+            return cause
+        check = next((check for check in one.checks if check.id == cause.check), None)
+        bad = one.feed.first_bad if check is None else first_bad(self._context, one.release, check, one.feed, one.arm)
+        return replace(cause, figures={**cause.figures, "first_bad": bad}) if bad else cause
 
     def _tell(self, one: Watched, step: Step, applied: float, release: Release | None = None) -> None:
         """Keep what is seen for those who look on, about once a second."""
@@ -293,15 +307,3 @@ class Controller:
             burn=None if budget is None else burn_document(budget, one.burns, one.feed.failed, one.feed.requests),
         )
         records.write_sight(self._context.database, one.release.id, document, self._context.clock.now())
-
-
-def _with_first(causes: Sequence[Cause], first: str) -> list[Cause]:
-    """Causes that name the first request that failed on this rung."""
-    if not first:
-        return list(causes)
-    return [
-        Cause(kind=c.kind, told=c.told, check=c.check, figures={**c.figures, "first_bad": first})
-        if c.kind in ("failing-check", "worse", "burn")
-        else c
-        for c in causes
-    ]

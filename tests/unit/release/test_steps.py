@@ -29,7 +29,8 @@ def facts(**words: Any) -> Facts:
     """A release that has all it needs for its next rung."""
     plain: dict[str, Any] = {
         "state": "climbing", "rung": Rung(rung="canary", share="5 %", requests=100, time="1h", feedback=3),
-        "checks": [(check(), True)], "requests": 100, "seconds": 3600.0, "feedback": 3, "exposed": Exposed(), "limits": Exposure(),
+        "checks": [(check(), True)], "requests": 100, "seconds": 3600.0, "feedback": 3, "exposed": Exposed(),
+        "limits": Exposure(),
     }  # fmt: skip
     return Facts(**{**plain, **words})
 
