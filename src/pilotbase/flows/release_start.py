@@ -174,10 +174,16 @@ def _nothing_to_release(context: Context, name: str) -> UserError:
 
 
 def _check_money(plan: Plan, candidate: Route) -> list[str]:
-    """Shadows are paid from a budget of their own: it must be in the candidate's currency."""
+    """Shadows are paid from a budget of their own, and what may be spent is declared: both in the candidate's currency."""
+    currency = candidate.price.currency if candidate.price is not None else None
+    limit = plan.exposure.money
+    if limit is not None and currency is not None and limit.currency != currency:
+        raise UserError(
+            f"the release may cost {limit}, and the candidate is paid in {currency}",
+            hint=f"write `exposure: {{spend: ... {currency}}}` in the plan",
+        )
     if not any(rung.rung == "shadow" for rung in plan.rungs):
         return []
-    currency = candidate.price.currency if candidate.price is not None else None
     if currency is None:
         return ["the candidate has no price: what its shadows cost is counted as nothing, and no limit of money holds them"]
     cap = parse_money(plan.shadow.spend)
