@@ -261,7 +261,11 @@ class Course:
             feed.take(*self._results(feed.frontier / 1e6, until / 1e6, shadow=rung.rung == "shadow"), until, whole=True)
         causes, _ = against(self.plan, self.checks, feed, self.now)
         found = [
-            (conclude_live(one, feed.units(one.id), feed.requests, failed=feed.failed), one.mandatory) for one in self.checks
+            (
+                conclude_live(one, feed.units(one.id), feed.requests, failed=feed.failed, plain=feed.plain(one.id)),
+                one.mandatory,
+            )
+            for one in self.checks
         ]
         return decide_step(
             Facts(

@@ -22,7 +22,7 @@ from pilotbase.domain.live import LIVE, STABLE, Source, anytime, live_of
 from pilotbase.domain.pilot import Pilot
 from pilotbase.domain.quantity import Require
 from pilotbase.domain.reason import Reason
-from pilotbase.domain.verdict import CheckResult, Family, Verdict, decide
+from pilotbase.domain.verdict import CheckResult, Family, Verdict, decide, literal
 from pilotbase.ports import Results
 from pilotbase.stats import judge, sequential
 from pilotbase.stats.estimate import Estimate
@@ -189,9 +189,14 @@ def conclude_live(
     *,
     failed: int = 0,
     calibration: Calibration | None = None,
+    plain: float | None = None,
     reasons: Sequence[Reason] = (),
 ) -> CheckResult:
-    """The result on the units so far, in the order of time; `requests` is how many results are in them."""
+    """The result on the units so far, in the order of time; `requests` is how many results are in them.
+
+    `plain` is the mean over requests: where most failures came in few crowded blocks, the mean over blocks would not tell. It
+    keeps a PASS from being given, which costs no alpha, and never gives one.
+    """
     units = units[~np.isnan(units)]
     if one.metric.kind == "judged":
         return _judged(one, units, requests, failed, calibration, reasons)
@@ -199,6 +204,9 @@ def conclude_live(
         return _on_windows(one, units, requests, failed, reasons)
     found = _estimate(one, units, one.confidence, anytime_=True)
     verdict = decide(one.require, found)
+    if verdict == "pass" and literal(one.require, plain) == "fail":
+        figures = {"value": f"{plain:.4g}", "require": str(one.require)}
+        return _result(one, found, "inconclusive", requests, failed, (Reason("live-weighed", figures), *reasons))
     return _result(one, found, verdict, requests, failed, (*_told(one, found, verdict, units), *reasons))
 
 

@@ -44,6 +44,7 @@ class LiveFeed:
         self.alarms: dict[str, tuple[float, int]] = {}
         self._start = start
         self._units: dict[str, list[float]] = {one.id: [] for one in self.checks}
+        self._sums: dict[str, tuple[float, int]] = {one.id: (0.0, 0) for one in self.checks}
         self._run_length = run_length
         self._shift = shift
         self._watched = {
@@ -62,6 +63,11 @@ class LiveFeed:
         """A check's units so far."""
         return np.array(self._units[check])
 
+    def plain(self, check: str) -> float | None:
+        """The mean over requests, each counting once; None without one, and for differences between the arms."""
+        total, count = self._sums[check]
+        return total / count if count else None
+
     def take(self, arm: Results, stable: Results | None, until: int, *, whole: bool) -> None:
         """Take in what came from `frontier` on. `until` is the moment up to which everything is known; without `whole` the
         results are cut off at their last one, and more are to be read.
@@ -73,9 +79,14 @@ class LiveFeed:
             numbers, places = np.unique(blocks[inside], return_inverse=True)
             self._count(arm, inside, numbers, places)
             for one in self.checks:
-                found = _means(ledger_values(one, arm)[inside], places, len(numbers))
+                values = ledger_values(one, arm)[inside]
+                found = _means(values, places, len(numbers))
                 if one.against:
                     found = found - self._stable(one, arm, stable, inside, numbers)
+                else:
+                    total, count = self._sums[one.id]
+                    known = values[~np.isnan(values)]
+                    self._sums[one.id] = (total + float(known.sum()), count + len(known))
                 self._add(one, found[~np.isnan(found)])
         self.frontier = max(self.frontier, end)
 

@@ -116,6 +116,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "{count} 个回答不在 {require} 之内",
     ),
     "live-none": ("no live result counts yet", "尚无可计入的真实流量结果"),
+    "live-weighed": (
+        "a block of time counts as one, and of all requests the share is {value}, which misses {require}",
+        "每个时间块计为一个单元；而按全部请求计，比例为 {value}，不满足 {require}",
+    ),
     "live-window": (
         "{n} scored requests, and the first window needs {window}",
         "已有 {n} 个评分请求，首个窗口需要 {window} 个",

@@ -31,7 +31,8 @@ def against(plan: Plan, checks: Sequence[LiveCheck], feed: LiveFeed, now: float)
     worse = worse_of(plan, checks, feed)
     if plan.budget is None:
         return worse, ()
-    found = burns_of(plan.budget, feed.times, feed.failures, feed.counts, now)
+    ends = [start + feed.block for start in feed.times]
+    found = burns_of(plan.budget, ends, feed.failures, feed.counts, now)
     return [*worse, *burn_causes(plan.budget, found)], found
 
 

@@ -63,13 +63,19 @@ def results_of(
     found: list[tuple[CheckResult, bool]] = []
     for one in checks:
         if one.source == "ledger":
-            units, requests, failed = feed.units(one.id), feed.requests, feed.failed
+            units, requests, failed, plain = feed.units(one.id), feed.requests, feed.failed, feed.plain(one.id)
         else:
+            plain = None
             units, requests, failed = _scored(context, release, one, feed, arm, since)
             feed.look_back(one, units)
         calibration = release.document.get("calibrations", {}).get(one.id)
         result = conclude_live(
-            one, units, requests, failed=failed, calibration=Calibration(**calibration) if calibration else None
+            one,
+            units,
+            requests,
+            failed=failed,
+            calibration=Calibration(**calibration) if calibration else None,
+            plain=plain,
         )
         found.append((result, one.mandatory))
     return found

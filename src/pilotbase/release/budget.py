@@ -23,7 +23,7 @@ GOES_BACK = 1.5
 def burns_of(
     budget: Budget, times: Sequence[int], failures: Sequence[int], counts: Sequence[int], now: float
 ) -> tuple[Burn, ...]:
-    """Every window as it stands. `times` are the starts of blocks in microseconds; `now` is seconds since the epoch.
+    """Every window as it stands. `times` are the ends of blocks in microseconds; `now` is seconds since the epoch.
 
     The windows are those for 30 days, stretched or shortened with the budget's own period.
     """
