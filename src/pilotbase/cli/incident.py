@@ -10,7 +10,8 @@ from typing import Any
 from pilotbase.app import opened
 from pilotbase.cli.listing import print_json, print_table
 from pilotbase.context import Context
-from pilotbase.domain.incident import ACTIONS, ANONYMOUS, KINDS, SEVERITIES, STATES, Incident
+from pilotbase.domain.incident import ACTIONS, ANONYMOUS, KINDS, STATES, Incident
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
 from pilotbase.flows.incident import Report, contain_incident, report_incident, resolve_incident
 from pilotbase.flows.incident_facts import Facts

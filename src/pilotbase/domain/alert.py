@@ -10,22 +10,15 @@ from typing import Any, ClassVar, Literal, get_args
 
 from pilotbase.domain.canonical import canonical, digest
 from pilotbase.domain.problem import CONFIG, Problem, kebab
+from pilotbase.domain.severity import SEVERITIES
 
-__all__ = ["SEVERITIES", "Alert", "Channel", "Kind", "Outcome", "clean_line", "parse_server", "read_alert", "read_channel"]
+__all__ = ["Alert", "Channel", "Kind", "Outcome", "clean_line", "parse_server", "read_alert", "read_channel"]
 
 Kind = Literal[
     "failing-check", "worse", "burn", "missing-evidence", "limit", "drift", "breaker", "feedback", "controller", "operator",
     "held-back",
 ]  # fmt: skip
 """`held-back` is the summary of alerts that a channel was spared; everything else is a cause."""
-
-SEVERITIES: Mapping[int, tuple[str, str]] = {
-    1: ("extremely serious", "特别重大"),
-    2: ("serious", "重大"),
-    3: ("larger", "较大"),
-    4: ("ordinary", "一般"),
-}
-"""The four levels of Chinese emergency practice, 1 the worst, in English and Chinese."""
 
 TITLE = 200
 LONGEST_TEXT = 500

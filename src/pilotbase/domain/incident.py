@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from pilotbase.domain.scenario import Titles
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
 
 __all__ = [
     "ACTIONS",
     "ANONYMOUS",
     "KINDS",
-    "SEVERITIES",
     "STATES",
     "Action",
     "Affected",
@@ -47,12 +47,6 @@ KINDS: tuple[str, ...] = get_args(Kind)
 STATES: tuple[str, ...] = get_args(State)
 ACTIONS: tuple[str, ...] = get_args(Act)
 ANONYMOUS = "anonymous"
-SEVERITIES: Mapping[int, Titles] = {
-    1: Titles(en="especially serious", zh="特别重大"),
-    2: Titles(en="serious", zh="重大"),
-    3: Titles(en="large", zh="较大"),
-    4: Titles(en="ordinary", zh="一般"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pilotbase.domain.incident import SEVERITIES, Incident, Technique
+from pilotbase.domain.incident import Incident, Technique
 from pilotbase.domain.scenario import Titles
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import said
 

@@ -18,8 +18,9 @@ from typing import Any, Literal, get_args
 import orjson
 
 from pilotbase.detect.pii import masked
-from pilotbase.domain.incident import SEVERITIES, Incident
+from pilotbase.domain.incident import Incident
 from pilotbase.domain.scenario import Titles
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.release.incidents import document_of
 
 __all__ = ["FORMS", "Exported", "Form", "Telling", "export"]

@@ -12,7 +12,6 @@ from typing import Any
 import orjson
 
 from pilotbase.domain.incident import (
-    SEVERITIES,
     Action,
     Affected,
     Detection,
@@ -29,6 +28,7 @@ from pilotbase.domain.incident import (
     resolved,
 )
 from pilotbase.domain.scenario import Titles
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
 from pilotbase.store.database import Database
 

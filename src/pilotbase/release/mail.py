@@ -14,7 +14,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 from typing import Any
 
-from pilotbase.domain.alert import SEVERITIES, Channel, Outcome, clean_line, parse_server
+from pilotbase.domain.alert import Channel, Outcome, clean_line, parse_server
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.ports import Clock, Secrets
 
 __all__ = ["Mails", "compose", "line_of", "tell_log"]
@@ -211,7 +212,7 @@ def _text(message: Mapping[str, Any]) -> str:
 def _part(message: Mapping[str, Any], data: Mapping[str, Any], tongue: int) -> list[str]:
     """The letter's lines in English (0) or Chinese (1)."""
     heads = (
-        ("severity", "级别", f"{data['severity']} ({SEVERITIES[data['severity']][tongue]})"),
+        ("severity", "级别", f"{data['severity']} ({SEVERITIES[data['severity']].text(('en', 'zh')[tongue])})"),
         ("route", "路由", data["route"]),
         ("release", "发布", data["release"]),
         ("check", "检验项", data["check"]),

@@ -1,6 +1,6 @@
 """A release plan's document (a YAML or JSON file, or data from elsewhere) to a Plan: everything that is wrong with it at once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,11 @@ from pilotbase.domain.live import live_problems
 from pilotbase.domain.problem import Path as At
 from pilotbase.domain.problem import Problem
 from pilotbase.domain.release import Plan, order_problems
-from pilotbase.errors import InvalidInput, UserError
-from pilotbase.spec.kinds import found, words
+from pilotbase.errors import UserError
 from pilotbase.spec.load import plain
 from pilotbase.spec.parts import Finding, Parsed, parse
-from pilotbase.spec.place import Fault, Position, refuse
-from pilotbase.spec.yaml import MOST_BYTES, read
+from pilotbase.spec.place import refuse
+from pilotbase.spec.whole import placeless, read_mapping, within
 
 __all__ = ["default_plan", "plan_document", "read_plan", "read_plan_data", "read_plan_file"]
 
@@ -24,17 +23,7 @@ MOST_PROBLEMS = 1000  # a hostile file could have as many rules broken as values
 
 def read_plan_file(path: Path) -> Plan:
     """The plan that a file declares. InvalidInput with every problem and its place; UserError where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"the release plan cannot be read: {error.strerror}", where=str(path)) from None
-    document = read(raw, str(path))
-    if not document.whole:
-        raise refuse(document.faults)
-    if not isinstance(document.data, dict):
-        top = Problem((), f"found {found(document.data)}", f"allowed: a mapping with {', '.join(words(Plan))}")
-        raise refuse([*document.faults, document.fault(top)])
+    document = read_mapping(path, "the release plan", Plan)
     plan, findings = _read(document.data, document.raw.get, document.lost)
     faults = [*document.faults, *(document.fault(f.problem, key=f.key) for f in findings)]
     if plan is None or faults:
@@ -46,7 +35,7 @@ def read_plan_data(data: Mapping[str, Any], *, name: str = "plan") -> Plan:
     """The same for data at hand; problems are told by their path alone, after `name`."""
     plan, findings = _read(_plain(data, name), lambda _: None)
     if plan is None or findings:
-        raise _placeless(name, [f.problem for f in findings])
+        raise placeless(name, [f.problem for f in findings])
     return plan
 
 
@@ -55,7 +44,7 @@ def default_plan(bearer: str) -> Plan:
     plan = Plan(bearer=bearer)
     problems = list(plan.problems())
     if problems:
-        raise _placeless("plan", problems)
+        raise placeless("plan", problems)
     return plan
 
 
@@ -72,7 +61,7 @@ def read_plan(document: Mapping[str, Any], *, name: str = "plan") -> Plan:
     """
     parsed: Parsed[Plan] = parse(Plan, _plain(document, name))
     if parsed.value is None or parsed.findings:
-        raise _placeless(name, [f.problem for f in parsed.findings])
+        raise placeless(name, [f.problem for f in parsed.findings])
     return parsed.value
 
 
@@ -89,7 +78,7 @@ def _read(
 ) -> tuple[Plan | None, list[Finding]]:
     """The plan as far as it parsed, and what is wrong with it; `lost` are paths that the reader could not read."""
     parsed: Parsed[Plan] = parse(Plan, data, raw)
-    findings = [f for f in parsed.findings if not _within(f.problem.path, lost)]
+    findings = [f for f in parsed.findings if not within(f.problem.path, lost)]
     if parsed.value is not None:
         unsure = parsed.mended | lost
         findings += [Finding(p) for p in islice(_rules(parsed.value, unsure), MOST_PROBLEMS)]
@@ -103,11 +92,11 @@ def _rules(plan: Plan, unsure: frozenset[At]) -> Iterator[Problem]:
         ladder = set(order_problems(plan.rungs))
         own = [p for p in own if p not in ladder]
     around = {path[:n] for path in unsure for n in range(1, len(path) + 1)}
-    doubtful = {p for p in own if any(at in around or _within(at, unsure) for at in (p.path, *_rests(p.path)))}
+    doubtful = {p for p in own if any(at in around or within(at, unsure) for at in (p.path, *_rests(p.path)))}
     yield from (p for p in own if p not in doubtful)
     for i, check in enumerate(plan.checks):
         at: At = ("checks", i)
-        if at in around or _within(at, unsure):
+        if at in around or within(at, unsure):
             continue
         yield from (p.under(*at) for p in live_problems(check))
         if check.load is not None:
@@ -123,14 +112,3 @@ def _rests(path: At) -> tuple[At, ...]:
     if path[:1] == ("checks",) and path[2:] == ("live", "spend"):
         return ((*path[:2], "judge"),)
     return (("evidence", "block"),) if path == ("evidence", "within") else ()
-
-
-def _within(path: At, places: frozenset[At]) -> bool:
-    return any(path[:n] in places for n in range(1, len(path) + 1))
-
-
-def _placeless(name: str, problems: Sequence[Problem]) -> InvalidInput:
-    faults = [Fault(name, Position(0, 0), p.path, p.message, p.hint) for p in problems]
-    lines = [str(fault).replace(":0:0:", ":", 1) for fault in faults]
-    count = f"{len(lines)} problems" if len(lines) > 1 else "1 problem"
-    return InvalidInput(f"{name}: {count}", list(dict.fromkeys(lines)))

@@ -1,7 +1,7 @@
 """A route's document (a YAML or JSON file, or data from elsewhere) to a Route: everything that is wrong with it at once."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,9 @@ from pilotbase.domain.problem import Problem, nearest
 from pilotbase.domain.traffic import GuardUse, Labels, Route
 from pilotbase.errors import InvalidInput, UserError
 from pilotbase.ports import GuardKind
-from pilotbase.spec.kinds import found, words
 from pilotbase.spec.parts import Finding, Parsed, parse
-from pilotbase.spec.place import Fault, Position, refuse
-from pilotbase.spec.yaml import MOST_BYTES, read
+from pilotbase.spec.place import refuse
+from pilotbase.spec.whole import placeless, read_mapping, within
 
 __all__ = ["read_route_data", "read_route_file", "route_problems"]
 
@@ -33,20 +32,10 @@ def read_route_file(path: Path, *, kinds: Kinds = _installed, known: Sequence[st
 
     `kinds` and `known` are the guards that may be used (default: those installed).
     """
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UserError(f"the route's file cannot be read: {error.strerror}", where=str(path)) from None
-    document = read(raw, str(path))
-    if not document.whole:
-        raise refuse(document.faults)
-    if not isinstance(document.data, dict):
-        top = Problem((), f"found {found(document.data)}", f"allowed: a mapping with {', '.join(words(Route))}")
-        raise refuse([*document.faults, document.fault(top)])
+    document = read_mapping(path, "the route's file", Route)
     route, findings = _read(document.data, document.raw.get, kinds, known)
     faults = list(document.faults)
-    faults += [document.fault(f.problem, key=f.key) for f in findings if not _within(f.problem.path, document.lost)]
+    faults += [document.fault(f.problem, key=f.key) for f in findings if not within(f.problem.path, document.lost)]
     if route is None or faults:
         raise refuse(faults, document.file)
     return route
@@ -62,7 +51,7 @@ def read_route_data(
         raise UserError(f"the route is not plain JSON: {error}", where=name, status=422) from None
     route, findings = _read(data, lambda _: None, kinds, known)
     if route is None or findings:
-        raise _placeless(name, [f.problem for f in findings])
+        raise placeless(name, [f.problem for f in findings])
     return route
 
 
@@ -73,7 +62,7 @@ def route_problems(route: Route, *, kinds: Kinds = _installed, known: Sequence[s
         *label_problems(route.labels),
         *(f.problem for f in _guard_findings(route.guards, kinds, known)),
     ]
-    return _placeless(f"route {route.name}", problems) if problems else None
+    return placeless(f"route {route.name}", problems) if problems else None
 
 
 def _read(
@@ -84,7 +73,7 @@ def _read(
     if parsed.value is not None:
         own = [*parsed.value.problems(), *label_problems(parsed.value.labels)]
         rules = [Finding(p) for p in own] + _guard_findings(parsed.value.guards, kinds, known)
-        findings += [f for f in rules if not _within(f.problem.path, parsed.mended)]
+        findings += [f for f in rules if not within(f.problem.path, parsed.mended)]
     return parsed.value, findings
 
 
@@ -115,18 +104,6 @@ def _guard_findings(uses: Sequence[GuardUse], kinds: Kinds, known: Sequence[str]
         options: Parsed[Any] = parse(kinds(use.guard).options, dict(use.options))
         problems = list(options.findings)
         if options.value is not None and hasattr(options.value, "problems"):
-            problems += [Finding(p) for p in options.value.problems() if not _within(p.path, options.mended)]
+            problems += [Finding(p) for p in options.value.problems() if not within(p.path, options.mended)]
         findings += [dataclasses.replace(f, problem=f.problem.under(*at, "options")) for f in problems]
     return findings
-
-
-def _within(path: At, places: Iterable[At]) -> bool:
-    held = set(places)
-    return any(path[:n] in held for n in range(1, len(path) + 1))
-
-
-def _placeless(name: str, problems: Sequence[Problem]) -> InvalidInput:
-    faults = [Fault(name, Position(0, 0), p.path, p.message, p.hint) for p in problems]
-    lines = [str(fault).replace(":0:0:", ":", 1) for fault in faults]
-    count = f"{len(lines)} problems" if len(lines) > 1 else "1 problem"
-    return InvalidInput(f"{name}: {count}", list(dict.fromkeys(lines)))

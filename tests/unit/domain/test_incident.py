@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotbase.domain.incident import (
-    SEVERITIES,
     STATES,
     Action,
     Detection,
@@ -24,6 +23,7 @@ from pilotbase.domain.incident import (
     resolved,
 )
 from pilotbase.domain.scenario import Titles
+from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
