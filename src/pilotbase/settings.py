@@ -11,6 +11,7 @@ __all__ = ["Settings", "read_settings"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
+    `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
 
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
@@ -18,6 +19,7 @@ class Settings:
     home: Path
     environment: Mapping[str, str] = field(repr=False)
     database: str | None = field(default=None, repr=False)
+    public_url: str | None = None
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -25,10 +27,11 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here) and PILOTBASE_DATABASE (default: SQLite in the home)."""
+    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL."""
     found = dict(os.environ if environment is None else environment)
     return Settings(
         home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(),
         environment=found,
         database=found.get("PILOTBASE_DATABASE") or None,
+        public_url=found.get("PILOTBASE_PUBLIC_URL") or None,
     )

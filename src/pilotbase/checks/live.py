@@ -36,6 +36,7 @@ FEEDBACK = Metric(
     looks="any",
     source="share of good words among users' words on answers (POST /v1/feedback)",
 )
+EDGE = 1e-9
 Values = NDArray[np.float64]
 
 
@@ -234,6 +235,8 @@ def _of_blocks(units: Values, confidence: float) -> Estimate:
     bets = sequential.mean(units, 0.0, 1.0, half)
     low = max(e.low for e in (single, bets) if e.low is not None)
     high = min(e.high for e in (single, bets) if e.high is not None)
+    # What the root search leaves beside an edge is no figure to show.
+    low, high = 0.0 if low < EDGE else low, 1.0 if high > 1.0 - EDGE else high
     return Estimate(
         value=float(units.mean()), low=low, high=high, n=len(units), method="sequential blocks", confidence=confidence
     )

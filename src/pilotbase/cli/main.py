@@ -13,7 +13,7 @@ from pilotbase.errors import Interrupted, UserError
 
 __all__ = ["run"]
 
-_SERVE = frozenset(("ahocorasick", "fastapi", "httptools", "prometheus_client", "starlette", "uvicorn"))
+_SERVE = frozenset(("ahocorasick", "argon2", "babel", "fastapi", "httptools", "prometheus_client", "starlette", "uvicorn"))
 """What the extra `serve` brings."""
 
 

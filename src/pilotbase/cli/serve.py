@@ -3,15 +3,16 @@
 import argparse
 import sys
 
-from pilotbase.api.app import make_api
 from pilotbase.app import opened
 from pilotbase.context import Context
 from pilotbase.domain.quantity import parse_duration
 from pilotbase.errors import InvalidInput, UserError
+from pilotbase.flows.set_up import code_path, set_up_code
 from pilotbase.gateway import keys
 from pilotbase.gateway.secret_key import load_pepper
 from pilotbase.server.loop import run_loop
 from pilotbase.server.options import ServeOptions
+from pilotbase.server.site import make_site
 from pilotbase.server.tree import Tree
 from pilotbase.settings import read_settings
 
@@ -70,13 +71,19 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _serve(context: Context, office: Context, options: ServeOptions) -> int:
-    pepper = load_pepper(context.home, read_settings().secret("PILOTBASE_PEPPER"))
+    settings = read_settings()
+    pepper = load_pepper(context.home, settings.secret("PILOTBASE_PEPPER"))
+    site = make_site(office, pepper, public_url=settings.public_url)
     first = keys.first_admin_key(context.database, pepper, now=context.clock.now())
     if first is not None:
         print(f"administration key, shown this once: {first}", flush=True)
+    code = set_up_code(office)
+    if code is not None:
+        print(f"nobody has an account yet: set up the console at /console with the code {code}", flush=True)
+        print(f"  (it lies in {code_path(office)} until then; or: pilotbase admin create)", flush=True)
 
     async def work() -> int:
-        return await Tree(context, options, make_api(office, pepper), _say).run()
+        return await Tree(context, options, site, _say).run()
 
     return run_loop(work)
 

@@ -24,11 +24,14 @@ from pilotbase.release.leader import Leader
 from pilotbase.release.records import Release
 from pilotbase.release.steps import Cause
 from pilotbase.spec.plan import read_plan
+from pilotbase.store import audit
 from pilotbase.store.database import Row
 
 __all__ = ["Moved", "begin_anew", "checks_of", "make_move", "plan_of", "require_under_way", "serve_arm"]
 
 CONTROLLER = "pilotbase"
+LOGGED = {"back": "rollback", "climb": "promote"}
+"""Moves that the audit log calls as the command line does."""
 _SEVERITY = {"shadow": 4, "bounded": 3, "canary": 3, "full": 2}
 
 
@@ -112,6 +115,8 @@ def make_move(
         serve_arm(context, new, declared, who=who, now=now)
         detail = {"from": found.state, "to": state, "rung": rung, "why": why, "causes": [_cause(one) for one in causes]}
         records.note(database, new.id, who=who, action=move, detail=detail, now=now)
+        logged = {"release": new.id, "state": state, "rung": rung, "why": why}
+        audit.write(database, who=who, action=f"release.{LOGGED.get(move, move)}", subject=new.route, detail=logged, at=now)
         if move == "back":
             incident = _went_back(context, found, declared, causes, who=who, why=why, now=now)
         elif move == "hold":

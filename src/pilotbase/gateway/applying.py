@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import orjson
-
 from pilotbase.gateway.ledger_rows import NOTHING, Change, advance, find, opened, settle, sums, write
 from pilotbase.gateway.wal import Progress, Record, Reserve, Settle
 from pilotbase.gateway.wal_files import Reading, Segment, read_stream, segments
+from pilotbase.store import audit
 from pilotbase.store.database import Database
 from pilotbase.store.disk import Disk
 
@@ -141,14 +140,12 @@ def _record_stray(database: Database, worker: str, record: Settle) -> None:
         "source": record.source,
         "outcome": record.outcome,
     }
-    database.execute(
-        "INSERT INTO audit (id, at, who, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        (
-            f"stray-{worker}-{record.id}",
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            "ledger",
-            "ledger.stray",
-            record.id,
-            orjson.dumps(detail).decode(),
-        ),
+    audit.write(
+        database,
+        who="ledger",
+        action="ledger.stray",
+        subject=record.id,
+        detail=detail,
+        at=datetime.now(UTC),
+        once=f"stray-{worker}-{record.id}",
     )

@@ -12,7 +12,7 @@ from pilotbase.gateway.exchange import Exchange
 from pilotbase.gateway.inference import error_document, read_place
 from pilotbase.gateway.metered import carry, serve
 from pilotbase.gateway.plane import Plane
-from pilotbase.gateway.proxy import Proxy
+from pilotbase.gateway.proxy import Proxy, behind
 from pilotbase.gateway.shadow import Shadows
 from pilotbase.gateway.wire import LostError, RefusedError
 
@@ -23,7 +23,7 @@ OTHER = Endpoint("chat", "")
 
 
 class Gateway:
-    """What a worker serves. `proxy` leads to the keeper's administration API; without one there is none."""
+    """What a worker serves. `proxy` leads to the keeper's administration API and console; without one there is neither."""
 
     def __init__(self, plane: Plane, proxy: Proxy | None = None) -> None:
         self.plane = plane
@@ -70,7 +70,7 @@ class Gateway:
             await plain.ready(self.plane, x)
         elif path == "/metrics":
             await plain.metrics(self.plane, x)
-        elif self._proxy is not None and (path == "/api" or path.startswith("/api/")):
+        elif self._proxy is not None and behind(path):
             await self._proxy.pass_on(x)
         else:
             raise _missing(path)

@@ -1,18 +1,26 @@
-"""What belongs to the keeper: requests to `/api` go on to it over a Unix socket, and its answers come back as they are."""
+"""What belongs to the keeper: requests to `/api` and `/console` go on to it over a Unix socket, answers come back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
 from pilotbase.gateway.answers import Refused
 from pilotbase.gateway.exchange import Exchange
 
-__all__ = ["Proxy"]
+__all__ = ["CLIENT", "Proxy", "behind"]
 
-HOP = frozenset(
-    (b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-authorization", b"host")
-)
+HOP = frozenset((b"connection", b"keep-alive", b"transfer-encoding", b"te", b"trailer", b"upgrade", b"proxy-authorization"))
+OURS = b"x-pilotbase-"
+"""What headers begin with that only a worker sets: a client's own are dropped."""
+CLIENT = b"x-pilotbase-client"
+"""Tells the keeper the address of the client, on which signing in is throttled."""
+
+
+def behind(path: str) -> bool:
+    """Whether the keeper answers this path: the administration API, the console, and `/`, which leads to the console."""
+    return path in ("/", "/api", "/console") or path.startswith(("/api/", "/console/"))
 
 
 class Proxy:
@@ -29,7 +37,7 @@ class Proxy:
         url = f"http://keeper{scope['raw_path'].decode('latin-1')}"
         if scope.get("query_string"):
             url += "?" + scope["query_string"].decode("latin-1")
-        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in scope["headers"] if k not in HOP]
+        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in _onward(scope)]
         try:
             async with session.request(scope["method"], url, headers=headers, data=_body(x), allow_redirects=False) as response:
                 told = [(k.lower(), v) for k, v in response.raw_headers if k.lower() not in HOP]
@@ -58,6 +66,18 @@ class Proxy:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
         )
         return self._session
+
+
+def _onward(scope: Any) -> Iterator[tuple[bytes, bytes]]:
+    """The request's headers for the keeper. The first `Host` alone goes on: the console compares forms with it."""
+    hosts = 0
+    for name, value in scope["headers"]:
+        hosts += name == b"host"
+        if name not in HOP and not name.startswith(OURS) and (name != b"host" or hosts == 1):
+            yield name, value
+    client = scope.get("client")
+    if client and client[0]:
+        yield CLIENT, str(client[0]).encode("latin-1", "replace")
 
 
 async def _body(x: Exchange) -> AsyncIterator[bytes]:

@@ -10,6 +10,7 @@ from functools import partial
 from secrets import token_hex
 from typing import Any, TypeVar
 
+from pilotbase.accounts import sessions, throttle
 from pilotbase.context import Context
 from pilotbase.errors import UserError
 from pilotbase.flows.live_drift import watch_drift
@@ -134,10 +135,12 @@ class Keeper:
         self._thread.shutdown(wait=True)
 
     async def tidy(self) -> None:
-        """Remove what nobody needs any more: answers kept for replay, counts of minutes that are over."""
+        """Remove what nobody needs any more: replays, counts of past minutes, sessions that ended, samples."""
         try:
             await self.inside(lambda: replays.sweep(self._database, int(time.time())))
             await self.inside(lambda: leases.sweep(self._database, self._wall()))
+            await self.inside(lambda: sessions.sweep(self._database, self._context.clock.now()))
+            await self.inside(lambda: throttle.sweep(self._database, self._context.clock.now()))
             await self.inside(lambda: sweep_samples(self._context, int(self._wall() * 1e6)))
         except UserError as error:
             self._ill(str(error))

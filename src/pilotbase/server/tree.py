@@ -56,7 +56,7 @@ def listen(host: str, port: int, patience: float = 5.0) -> socket.socket:
 
 
 class Tree:
-    """One gateway of one home. `app` is the administration API, or None."""
+    """One gateway of one home. `app` is the administration API with the console, or None."""
 
     def __init__(self, context: Context, options: ServeOptions, app: App | None, say: Say) -> None:
         self._context = context
@@ -139,7 +139,7 @@ class Tree:
         self._stopping.set()
 
     def _api(self) -> "tuple[Server, asyncio.Task[None]] | None":
-        """The administration API on a Unix socket that the workers lead to."""
+        """The administration API and the console on a Unix socket that the workers lead to."""
         if self._app is None:
             return None
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -1,0 +1,34 @@
+"""Answers of the console, each with the headers that keep a browser from doing more than the page asks."""
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+__all__ = ["HEADERS", "file", "lead_on", "page"]
+
+HEADERS: Mapping[str, str] = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+_FOR_GOOD = "public, max-age=31536000, immutable"
+
+
+def page(html: str, status: int = 200) -> Response:
+    """A page, which nobody keeps: the next person at the screen must not find it behind the back button."""
+    data = html.encode("utf-8", "replace")
+    headers = {**HEADERS, "cache-control": "no-store", "vary": "cookie, accept-language"}
+    return Response(data, status_code=status, media_type="text/html", headers=headers)
+
+
+def lead_on(path: str) -> Response:
+    """On to another page, by GET."""
+    return Response(status_code=303, headers={**HEADERS, "location": path, "cache-control": "no-store"})
+
+
+def file(media_type: str, data: bytes) -> Response:
+    """A file whose name holds its digest."""
+    return Response(data, headers={**HEADERS, "content-type": media_type, "cache-control": _FOR_GOOD})

@@ -1,0 +1,107 @@
+"""What a request asks, taken out of HTTP: everything behind it is plain functions that may run in a thread."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from starlette.requests import Request
+
+__all__ = ["CLIENT", "Asked", "TooLargeError", "ask", "own_path"]
+
+CLIENT = "x-pilotbase-client"
+"""The header in which a worker tells the client's address. Workers drop what a client puts there."""
+LARGEST = 1 << 20
+_FIELDS = 1000
+
+
+class TooLargeError(Exception):
+    """A form of more than 1 MiB, or of too many fields."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """`query` and `form` hold the first value of each word. `own` says that the request comes from a page of this very host, by
+    its Origin or, where a browser sends none, its Referer; one with neither does not.
+    """
+
+    method: str
+    path: str
+    own: bool
+    address: str = ""
+    place: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    form: Mapping[str, str] = field(default_factory=dict)
+    cookies: Mapping[str, str] = field(default_factory=dict)
+    accepted: str = ""
+    referer: str = ""
+
+    @property
+    def target(self) -> str:
+        """The path with its query, to come back to."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+
+async def ask(request: Request, public_url: str | None) -> Asked:
+    """Read a request with its form. TooLargeError where it is too large."""
+    form: Mapping[str, str] = {}
+    if request.method == "POST":
+        body = bytearray()
+        async for piece in request.stream():
+            body += piece
+            if len(body) > LARGEST:
+                raise TooLargeError
+        form = _first(bytes(body).decode("utf-8", "replace"))
+    headers = request.headers
+    client = request.client.host if request.client is not None else ""
+    return Asked(
+        method=request.method,
+        path=_clean(request.url.path),
+        own=_own(headers, public_url),
+        address=headers.get(CLIENT) or client,
+        place={name: _clean(str(value)) for name, value in request.path_params.items()},
+        query=_first(request.url.query),
+        form=form,
+        cookies=request.cookies,
+        accepted=headers.get("accept-language", ""),
+        referer=headers.get("referer", ""),
+    )
+
+
+def own_path(target: str, otherwise: str = "/console") -> str:
+    """A place of the console to go on to; `otherwise` where `target` leads anywhere else, or out by the door."""
+    fine = target.isprintable() and not any(part in target for part in ("\\", "..", "//", "@")) and len(target) < 2000
+    parts = urlsplit(target) if fine else urlsplit("")
+    inside = parts.path == "/console" or parts.path.startswith("/console/")
+    door = parts.path in ("/console/sign-in", "/console/sign-out", "/console/set-up", "/console/look")
+    return target if inside and not door and not parts.scheme and not parts.netloc and target.startswith("/c") else otherwise
+
+
+def _own(headers: Mapping[str, str], public_url: str | None) -> bool:
+    """Whether it comes from here. `null` (a sandboxed frame, a file) is not here."""
+    told = headers.get("origin") or headers.get("referer") or ""
+    try:
+        parts = urlsplit(told)
+        ours = urlsplit(public_url) if public_url else None
+    except ValueError:
+        return False
+    if not parts.netloc:
+        return False
+    if ours is not None and (parts.scheme, parts.netloc.lower()) == (ours.scheme, ours.netloc.lower()):
+        return True
+    return parts.scheme in ("http", "https") and parts.netloc.lower() == headers.get("host", "").lower()
+
+
+def _first(text: str) -> Mapping[str, str]:
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_FIELDS)
+    except ValueError:
+        raise TooLargeError from None
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value.replace("\r\n", "\n").replace("\0", "\ufffd"))
+    return found
+
+
+def _clean(text: str) -> str:
+    """Text that every database and every page takes."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")

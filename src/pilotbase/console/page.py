@@ -1,0 +1,80 @@
+"""What a page of the console is: a name, a path, who may see it, and pure functions that show it and act on it.
+
+A new page is one file in `console/pages` with a `PAGES` tuple, one template, one catalogue in `console/locale/zh`, and a line in
+`console/contents`. It sees a `Visit` and nothing of HTTP.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pilotbase.context import Context
+from pilotbase.domain.account import Member, Permit
+
+__all__ = ["Act", "Page", "Shown", "To", "Visit"]
+
+Words = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request by a member who may see the page. `t` says a text in the member's language (`en` or `zh`).
+
+    `place` holds the parts of the path that the page names in braces, `query` the first value of each word behind `?`.
+    """
+
+    context: Context
+    member: Member
+    language: str
+    t: Words
+    place: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def who(self) -> str:
+        """How the audit log names this member."""
+        return f"member:{self.member.login}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What to render: a template of `console/templates`, and its values beside those that every page has."""
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class To:
+    """Go on to another page, with a note in the member's language that is shown there once."""
+
+    path: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """Something that a form of the page does. `do(visit, form)` gets the form's first values, and leads on or shows the page.
+
+    UserError is shown on the page, with its hint, and nothing is lost that was filled in.
+    """
+
+    permit: Permit
+    do: Callable[[Visit, Mapping[str, str]], To | Shown]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page. `path` begins with `/console`; `title` is English, with a translation; `menu` is its place in the menu, or None.
+
+    A form posts to the page's own path with a field `act` that names one of `acts`.
+    """
+
+    name: str
+    path: str
+    title: str
+    permit: Permit
+    show: Callable[[Visit], Shown | To]
+    menu: int | None = None
+    acts: Mapping[str, Act] = field(default_factory=dict)

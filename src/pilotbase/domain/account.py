@@ -1,0 +1,105 @@
+"""Who uses a base: organisations, their members, and what a role may do. Denied by default; decided here and nowhere else."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from pilotbase.domain.problem import Problem
+
+__all__ = ["PERMITS", "ROLES", "Member", "Organisation", "Permit", "Role", "may"]
+
+Role = Literal["operator", "engineer", "owner", "vendor", "reviewer", "auditor"]
+ROLES: tuple[Role, ...] = get_args(Role)
+Permit = Literal[
+    "own",  # one's own settings and sessions
+    "home.read",
+    "runs.read",
+    "routes.read",
+    "routes.stop",
+    "keys.read",
+    "keys.write",
+    "usage.read",
+    "releases.read",
+    "releases.move",
+    "incidents.read",
+    "incidents.write",
+    "members.read",
+    "members.write",
+    "audit.read",
+]
+_ALL = frozenset(ROLES)
+_INSIDE: frozenset[Role] = frozenset(("operator", "engineer", "reviewer", "auditor"))
+
+PERMITS: Mapping[Permit, frozenset[Role]] = {
+    "own": _ALL,
+    "home.read": _ALL,
+    "runs.read": _INSIDE,
+    "routes.read": _INSIDE,
+    "routes.stop": frozenset(("operator",)),
+    "keys.read": frozenset(("operator", "auditor")),
+    "keys.write": frozenset(("operator",)),
+    "usage.read": frozenset(("operator", "auditor")),
+    "releases.read": _INSIDE | {"owner"},
+    "releases.move": frozenset(("operator",)),
+    "incidents.read": _INSIDE | {"owner"},
+    "incidents.write": frozenset(("operator", "engineer")),
+    "members.read": frozenset(("operator", "auditor")),
+    "members.write": frozenset(("operator",)),
+    "audit.read": frozenset(("operator", "auditor")),
+}
+"""Who may do what. A permit that is missing here is nobody's."""
+
+_LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,127}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organisation:
+    """A hospital, a plant, a vendor, the base itself."""
+
+    id: str
+    name: str
+    created: datetime
+
+    def problems(self) -> Iterator[Problem]:
+        yield from _name_problems("name", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A person with an account. `login` is in lower case; `language` and `theme` are empty where the browser decides."""
+
+    id: str
+    login: str
+    name: str
+    organisation: str
+    roles: tuple[Role, ...]
+    created: datetime
+    language: Literal["", "en", "zh"] = ""
+    theme: Literal["", "light", "dark"] = ""
+    disabled: datetime | None = None
+    version: int = 1
+
+    def problems(self) -> Iterator[Problem]:
+        if not _LOGIN.fullmatch(self.login):
+            hint = "2 to 128 small letters, digits, and . _ @ + -, as in an e-mail address"
+            yield Problem(("login",), f"`{self.login[:60]}` cannot be a login", hint)
+        yield from _name_problems("name", self.name)
+        if not self.roles:
+            yield Problem(("roles",), "a member without a role may do nothing", f"give at least one of {', '.join(ROLES)}")
+        for i, role in enumerate(self.roles):
+            if role not in ROLES:
+                yield Problem(("roles", i), f"`{role[:40]}` is no role", f"one of {', '.join(ROLES)}")
+
+
+def may(member: Member | None, permit: str) -> bool:
+    """Whether a member may do something. Nobody, a disabled member, and an unknown permit get no."""
+    if member is None or member.disabled is not None:
+        return False
+    return any(role in PERMITS.get(permit, ()) for role in member.roles)  # type: ignore[call-overload]
+
+
+def _name_problems(word: str, name: str) -> Iterator[Problem]:
+    if not 1 <= len(name.strip()) <= 120 or not name.isprintable():
+        yield Problem((word,), "a name is 1 to 120 printable characters on one line", "shorten it, or fill it in")
