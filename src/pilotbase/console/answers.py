@@ -1,6 +1,7 @@
 """Answers of the console, each with the headers that keep a browser from doing more than the page asks."""
 
 from collections.abc import Mapping
+from urllib.parse import quote
 
 from starlette.responses import Response
 
@@ -25,8 +26,9 @@ def page(html: str, status: int = 200) -> Response:
 
 
 def lead_on(path: str) -> Response:
-    """On to another page, by GET."""
-    return Response(status_code=303, headers={**HEADERS, "location": path, "cache-control": "no-store"})
+    """On to another page, by GET. Headers are ASCII: other letters of the path are percent-encoded (RFC 3986, section 2.1)."""
+    place = quote(path, safe="/?#[]@!$&'()*+,;=:%~-._")
+    return Response(status_code=303, headers={**HEADERS, "location": place, "cache-control": "no-store"})
 
 
 def file(media_type: str, data: bytes) -> Response:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from pilotbase.console.answers import lead_on
 from pilotbase.console.asked import Asked, TooLargeError, ask, own_path
 
 
@@ -79,3 +80,7 @@ def test_a_form_that_is_too_large_is_not_read(body: bytes) -> None:
 def test_the_workers_word_on_the_clients_address_is_taken() -> None:
     assert asked().address == "10.0.0.9"
     assert asked(x_pilotbase_client="203.0.113.5").address == "203.0.113.5"
+
+
+def test_a_place_with_other_letters_is_led_on_to_in_ascii() -> None:
+    assert lead_on("/console/runs/中文?a=1%20b").headers["location"] == "/console/runs/%E4%B8%AD%E6%96%87?a=1%20b"
