@@ -22,7 +22,6 @@ from typing import Any, Self
 import aiohttp
 import orjson
 
-from pilotbase.api.app import make_api
 from pilotbase.context import Context, SystemClock, open_context
 from pilotbase.domain.access import AccessKey
 from pilotbase.domain.price import Price
@@ -36,6 +35,7 @@ from pilotbase.gateway.transport import Server
 from pilotbase.gateway.wire import Peer
 from pilotbase.server.keeper import Keeper
 from pilotbase.server.options import ServeOptions
+from pilotbase.server.site import make_site
 from pilotbase.server.worker import Worker
 from pilotbase.settings import Settings
 from pilotbase.store.disk import LocalDisk
@@ -124,7 +124,7 @@ class Serving:
         door.bind(path)
         door.listen(64)
         door.setblocking(False)
-        server = Server(make_api(self.context, self.pepper), drain=1.0)
+        server = Server(make_site(self.context, self.pepper), drain=1.0)
         self._doors.append(server)
         self._tasks.append(asyncio.create_task(server.serve([door])))
 

@@ -150,7 +150,7 @@ def test_every_answer_has_a_request_id_and_no_two_the_same(tmp_path: Path) -> No
         ]
         found += [await gateway.post(path, key, b"{") for path in JSON_PATHS]
         found += [await gateway.post(path, key, {"model": "none"}) for path in JSON_PATHS]
-        plain = "/ /v1 /v1/nothing /v1/models /v1/models/m /v1/models/none /v1/chat/completions /v1/responses/none"
+        plain = "/nothing /v1 /v1/nothing /v1/models /v1/models/m /v1/models/none /v1/chat/completions /v1/responses/none"
         own = "/healthz /readyz /metrics /v2 /v2/health/live /v2/models/none"
         for path in f"{plain} {own}".split():
             found.append(await gateway.get(path, key))

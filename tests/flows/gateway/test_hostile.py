@@ -32,6 +32,7 @@ from tests.fakes.upstream_server import (
 
 from pilotbase.domain.traffic import Timeouts
 from pilotbase.gateway.asgi import Gateway
+from pilotbase.gateway.proxy import behind
 from pilotbase.gateway.transport import Limits, Server
 
 SECRET = "sk-upstream-5d1c8f2a9b"
@@ -499,7 +500,7 @@ def test_unknown_methods_and_paths_are_refused_in_the_same_shape(tmp_path: Path)
                 b"GET /v1/models/" + b"a" * 9000: 404,
                 b"GET /v2/models/../../x": 404,
                 b"GET /v2/models/m/infer": 405,
-                b"PROPFIND /": 404,
+                b"PROPFIND /nothing": 404,
             }
             for line, status in asked.items():
                 told = await talk(gateway.port, line + b" HTTP/1.1\r\nhost: g\r\nconnection: close\r\n" + key + b"\r\n")
@@ -834,7 +835,8 @@ def test_fuzzed_bodies_and_headers_never_make_a_fault(tmp_path: Path, size: Call
                 told = await talk(gateway.port, b"\r\n".join(lines) + b"\r\n\r\n" + body)
                 assert re.match(rb"HTTP/1\.1 [2-5]\d\d ", told), (path, method, body, headers)
                 assert not told.startswith(b"HTTP/1.1 500"), (path, method, body, headers, told)
-                if method != "HEAD" and told.startswith((b"HTTP/1.1 4", b"HTTP/1.1 502", b"HTTP/1.1 504")):
+                ours = not behind(path.partition("?")[0])  # the console and /api speak in shapes of their own
+                if ours and method != "HEAD" and told.startswith((b"HTTP/1.1 4", b"HTTP/1.1 502", b"HTTP/1.1 504")):
                     assert "error" in read_answers(told)[0].json, told
                 assert not leaks(gateway, server, told)
             assert not any("fault" in one for one in gateway.said)
