@@ -101,7 +101,8 @@ class Worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT) if signals else ():
             loop.add_signal_handler(number, self.leaving.set)
-        await self.plane.look()
+        with suppress(Refused):  # a keeper that is gone already ends this worker too; every request looks again
+            await self.plane.look()
         self.peer.tell("serving", None)
         if signals:
             gc.freeze()

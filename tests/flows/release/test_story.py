@@ -51,7 +51,9 @@ def _nobody_left(folder: Path) -> bool:
     end = time.monotonic() + 20
     while _left(folder) and time.monotonic() < end:
         time.sleep(0.1)
-    return not _left(folder) and not list(folder.iterdir())
+    # A gateway that had to be killed, on a machine that is very busy, leaves the folder of its sockets.
+    own = [path for path in folder.iterdir() if not path.name.startswith("pilotbase-")]
+    return not _left(folder) and not own
 
 
 @pytest.fixture(scope="module")
