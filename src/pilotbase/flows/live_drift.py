@@ -64,15 +64,21 @@ def _due(context: Context) -> list[Window]:
         looks = _looks(context, release)
         since = looks[-1].detail["last"] if looks else 0
         arm = arm_of(release, plan)
+        # Counted first: this is asked every second, and the bodies of a window that is not whole would be read for nothing.
+        row = context.database.row(
+            "SELECT COUNT(*) AS n FROM samples WHERE release_id = ? AND arm = ? AND answered IS NOT NULL AND at > ?",
+            (release.id, arm, since),
+        )
+        reference = records.read_reference(context.database, release.id) if row and row["n"] >= plan.drift.every else None
+        if reference is None:
+            continue
         rows = context.database.rows(
             "SELECT s.*, COALESCE(r.person, '') AS person FROM samples s LEFT JOIN requests r ON r.id = s.request"
             " WHERE s.release_id = ? AND s.arm = ? AND s.answered IS NOT NULL AND s.at > ? ORDER BY s.at, s.request LIMIT ?",
             (release.id, arm, since, plan.drift.every),
         )
-        reference = records.read_reference(context.database, release.id) if len(rows) >= plan.drift.every else None
-        if reference is not None:
-            kept = [dict(row) for row in rows]
-            found.append(Window(release=release, plan=plan, look=len(looks) + 1, rows=kept, reference=reference))
+        kept = [dict(row) for row in rows]
+        found.append(Window(release=release, plan=plan, look=len(looks) + 1, rows=kept, reference=reference))
     return found
 
 
@@ -116,8 +122,8 @@ def _keep(context: Context, window: Window, report: DriftReport) -> None:
             raise_alert(context.database, alert, window.plan.alerts, moment)
 
 
-def _looks(context: Context, release: Release) -> list[Event]:
-    return [event for event in records.events(context.database, release.id) if event.action == "drift"]
+def _looks(context: Context, release: Release) -> Sequence[Event]:
+    return records.events(context.database, release.id, action="drift")
 
 
 def _people(rows: Sequence[Mapping[str, Any]]) -> list[str] | None:

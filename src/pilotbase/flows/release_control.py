@@ -245,8 +245,8 @@ class Controller:
             since = int(one.since / 1e6)
             noted = [
                 event
-                for event in records.events(self._context.database, one.release.id)
-                if event.action == TRIPPED and datetime.fromisoformat(event.at).timestamp() >= since
+                for event in records.events(self._context.database, one.release.id, action=TRIPPED)
+                if datetime.fromisoformat(event.at).timestamp() >= since
             ]
             if not noted:
                 return []

@@ -87,7 +87,7 @@ def make_move(
     """
     state = MOVES.get((found.state, move))
     if state is None:
-        if found.state in MOVES.values() and found.state in {to for (_, word), to in MOVES.items() if word == move}:
+        if found.state in {to for (_, word), to in MOVES.items() if word == move}:
             return Moved(release=found, changed=False)
         message = f"release {found.id} of `{found.route}` is {found.state}: it cannot {move}"
         possible = ", ".join(sorted(word for there, word in MOVES if there == found.state))
@@ -99,7 +99,8 @@ def make_move(
         document["plan"] = {**document["plan"], **_limits(plan)}
     if move == "climb":
         rung += 1
-        state = "full" if declared.rungs[rung].rung == "full" else "climbing"
+    if state == "climbing" and declared.rungs[rung].rung == "full":
+        state = "full"
     if move in ("climb", "resume"):
         document["rung_since"] = int(now.timestamp() * 1e6)
     database = context.database
@@ -107,8 +108,6 @@ def make_move(
     with database.transaction():
         if leader is not None and not leader.holds(database):
             return None
-        if move == "resume" and found.state == "held" and declared.rungs[rung].rung == "full":
-            state = "full"
         new = records.rewrite(database, found, state=state, rung=rung, document=document, now=now)
         if new is None:
             return None

@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from pilotbase.release import records
 from pilotbase.release.alerts import list_alerts
 from pilotbase.release.records import Release
 from pilotbase.release.steps import Exposed, limits_reached
+from pilotbase.store.audit import stamp
 
 __all__ = [
     "UNSEEN",
@@ -266,8 +267,8 @@ def label_release(context: Context, route: str, path: Path, *, who: str) -> Labe
     """
     found = last_release(context, route)
     labels = read_labels(path)
-    now = context.clock.now().astimezone(UTC)
-    at = now.isoformat(timespec="microseconds")
+    now = context.clock.now()
+    at = stamp(now)
     checks = checks_of(found)
     with context.database.transaction():
         context.database.execute_many(

@@ -62,7 +62,7 @@ async def pick_arm(plane: Plane, x: Exchange) -> None:
 def _unserved(plane: Plane, arm: Arm) -> None:
     """Count a request that the candidate did not serve; too many in a row are told, since no more of them become evidence."""
     count = plane.unserved[arm.release] = plane.unserved.get(arm.release, 0) + 1
-    if count >= arm.trip and count % arm.trip == 0:
+    if count % arm.trip == 0:
         plane.tell("tripped", [arm.release, count])
 
 

@@ -14,6 +14,7 @@ import orjson
 
 from pilotbase.domain.alert import Alert, Channel, clean_line, read_alert
 from pilotbase.errors import UserError
+from pilotbase.store.audit import stamp
 from pilotbase.store.database import Database, Row
 
 __all__ = ["AGAIN_AFTER", "MOST_AN_HOUR", "Raised", "StoredAlert", "close_alerts", "find_alert", "list_alerts", "raise_alert"]
@@ -80,14 +81,14 @@ def raise_alert(
             database.execute(
                 "INSERT INTO alerts (id, at, last, count, same, route, release_id, kind, severity, state, document)"
                 " VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, 'open', ?)",
-                (name, _stamp(now), _stamp(now), same, document["route"], document["release"], alert.kind, alert.severity,
+                (name, stamp(now), stamp(now), same, document["route"], document["release"], alert.kind, alert.severity,
                  _dumped(document)),
             )  # fmt: skip
         else:
             severity = document["severity"] = min(alert.severity, int(known["severity"]))
             database.execute(
                 "UPDATE alerts SET last = ?, count = ?, severity = ?, document = ? WHERE id = ?",
-                (_stamp(now), count, severity, _dumped(document), name),
+                (stamp(now), count, severity, _dumped(document), name),
             )
         return Raised(id=name, fresh=known is None, told=told)
 
@@ -111,7 +112,7 @@ def close_alerts(
     where, values = _conditions(id=id, same=same, route=route, release_id=release, kind=kind)
     if not values:
         raise ValueError("name which alerts to close")
-    closed = {"at": _stamp(now), "who": clean_line(who), "why": clean_line(why)}
+    closed = {"at": stamp(now), "who": clean_line(who), "why": clean_line(why)}
     with database.transaction():
         rows = database.rows(f"SELECT id, document FROM alerts WHERE state = 'open' AND {where}", values)
         for row in rows:
@@ -169,7 +170,7 @@ def _tell(
             continue
         tries = _replace(database, before[place]["message"], place, message["id"]) if place in before else 0
         _queue(database, channels[place], message, alert.severity, now, due=now, tries=tries)
-        document["told"][place] = {"at": _stamp(now), "severity": alert.severity, "message": message["id"]}
+        document["told"][place] = {"at": stamp(now), "severity": alert.severity, "message": message["id"]}
         told.append(place)
     if told:
         document["messages"] = number
@@ -218,13 +219,13 @@ def _hold(database: Database, channel: Channel, alert: Alert, now: datetime, mos
     routes = set(orjson.loads(row["document"])["latest"]["routes"]) if row is not None else set[str]()
     summary = _summary(channel.name, lane, now, count, worst, sorted(routes | {clean_line(alert.route)})[:20], most)
     document = _opened(summary) | {"messages": 1, "latest": summary.document()["evidence"]}
-    values = (_stamp(now), count, worst, _dumped(document), name)
+    values = (stamp(now), count, worst, _dumped(document), name)
     message = {"id": name, "body": _body(name, summary, document, count, now)}
     if row is None:
         database.execute(
             "INSERT INTO alerts (id, at, last, count, same, route, release_id, kind, severity, state, document)"
             " VALUES (?, ?, ?, ?, ?, '', '', 'held-back', ?, 'open', ?)",
-            (name, _stamp(now), _stamp(now), count, same, worst, _dumped(document)),
+            (name, stamp(now), stamp(now), count, same, worst, _dumped(document)),
         )
         _queue(database, channel, message, worst, now, due=_hour(now) + HOUR, lane="summary")
     else:
@@ -272,13 +273,13 @@ def _queue(
 
 
 def _target(channel: Channel, message: Mapping[str, Any], lane: str, now: datetime) -> str:
-    return _dumped({"channel": channel.document(), "body": message["body"], "lane": lane, "queued": _stamp(now)})
+    return _dumped({"channel": channel.document(), "body": message["body"], "lane": lane, "queued": stamp(now)})
 
 
 def _body(name: str, alert: Alert, document: Mapping[str, Any], count: int, now: datetime) -> dict[str, Any]:
     """What receivers read; see docs/alerts.md."""
     data = {"id": name, "count": count, "severity-before": None if count == 1 else document["severity"]} | alert.document()
-    return {"type": "alert.raised", "timestamp": _stamp(now), "data": data}
+    return {"type": "alert.raised", "timestamp": stamp(now), "data": data}
 
 
 def _opened(alert: Alert) -> dict[str, Any]:
@@ -300,10 +301,6 @@ def _lane(severity: int, now: datetime) -> str:
 
 def _hour(now: datetime) -> datetime:
     return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _dumped(document: Mapping[str, Any]) -> str:

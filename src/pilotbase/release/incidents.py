@@ -30,6 +30,7 @@ from pilotbase.domain.incident import (
 from pilotbase.domain.scenario import Titles
 from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
+from pilotbase.store.audit import stamp
 from pilotbase.store.database import Database
 
 __all__ = [
@@ -63,7 +64,7 @@ def open_incident(database: Database, incident: Incident, who: str, now: datetim
         database.execute(
             "INSERT INTO incidents (id, route, kind, severity, state, version, detected, document)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            (new.id, new.route, new.kind, new.severity, new.state, new.version, _stamp(new.detected), _packed(new)),
+            (new.id, new.route, new.kind, new.severity, new.state, new.version, stamp(new.detected), _packed(new)),
         )
         return new.id
 
@@ -214,17 +215,13 @@ def _new_id(now: datetime) -> str:
     return f"inc-{now.astimezone(UTC):%Y%m%d}-{token_hex(4)}"
 
 
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text is not None else None
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return _stamp(value)
+        return stamp(value)
     if isinstance(value, dict):
         return {name: _plain(inner) for name, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, (list, tuple)) else value

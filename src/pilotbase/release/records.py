@@ -6,7 +6,7 @@ a caller's transaction.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from secrets import token_hex
 from typing import Any
 
@@ -14,6 +14,7 @@ import orjson
 
 from pilotbase.domain.release import TERMINAL, State
 from pilotbase.errors import UserError
+from pilotbase.store.audit import stamp
 from pilotbase.store.database import Database
 
 __all__ = [
@@ -82,8 +83,8 @@ def create(database: Database, release: Release, *, who: str) -> None:
                 release.state,
                 release.rung,
                 release.version,
-                _stamp(release.started),
-                _stamp(release.changed),
+                stamp(release.started),
+                stamp(release.changed),
                 orjson.dumps(dict(release.document)).decode(),
             ),
         )
@@ -96,7 +97,7 @@ def rewrite(
     """Bring a release to a new state. None, and nothing changed, where it is no longer as it was found."""
     changed = database.execute(
         "UPDATE releases SET state = ?, rung = ?, version = ?, changed = ?, document = ? WHERE id = ? AND version = ?",
-        (state, rung, found.version + 1, _stamp(now), orjson.dumps(dict(document)).decode(), found.id, found.version),
+        (state, rung, found.version + 1, stamp(now), orjson.dumps(dict(document)).decode(), found.id, found.version),
     )
     return find(database, found.id) if changed else None
 
@@ -129,16 +130,19 @@ def list_releases(database: Database, *, route: str | None = None, open_only: bo
 
 def note(database: Database, release: str, *, who: str, action: str, detail: Mapping[str, Any], now: datetime) -> None:
     """Write down what happened."""
-    at = _stamp(now)
+    at = stamp(now)
     database.execute(
         "INSERT INTO release_events (id, release_id, at, who, action, detail) VALUES (?, ?, ?, ?, ?, ?)",
         (f"{at}-{token_hex(6)}", release, at, who, action, orjson.dumps(dict(detail)).decode()),
     )
 
 
-def events(database: Database, release: str) -> Sequence[Event]:
-    """What happened to a release, oldest first."""
-    rows = database.rows("SELECT at, who, action, detail FROM release_events WHERE release_id = ? ORDER BY at, id", (release,))
+def events(database: Database, release: str, *, action: str | None = None) -> Sequence[Event]:
+    """What happened to a release, oldest first; of one kind only where `action` names it."""
+    where, values = ("", ()) if action is None else (" AND action = ?", (action,))
+    rows = database.rows(
+        f"SELECT at, who, action, detail FROM release_events WHERE release_id = ?{where} ORDER BY at, id", (release, *values)
+    )
     return [Event(at=r["at"], who=r["who"], action=r["action"], detail=orjson.loads(r["detail"])) for r in rows]
 
 
@@ -147,7 +151,7 @@ def write_sight(database: Database, release: str, document: Mapping[str, Any], n
     database.execute(
         "INSERT INTO release_sights (release_id, at, document) VALUES (?, ?, ?)"
         " ON CONFLICT (release_id) DO UPDATE SET at = excluded.at, document = excluded.document",
-        (release, _stamp(now), orjson.dumps(dict(document)).decode()),
+        (release, stamp(now), orjson.dumps(dict(document)).decode()),
     )
 
 
@@ -170,10 +174,6 @@ def read_reference(database: Database, release: str) -> Mapping[str, Any] | None
     """What was kept by `write_reference`."""
     row = database.row("SELECT document FROM release_references WHERE release_id = ?", (release,))
     return None if row is None else orjson.loads(row["document"])
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _read(row: Any) -> Release:
