@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-import orjson
-
 from pilotbase.context import Context
 from pilotbase.domain.incident import KINDS, STATES, Incident
 from pilotbase.domain.severity import SEVERITIES
 from pilotbase.errors import UserError
-from pilotbase.release.incidents import incident_of
+from pilotbase.release.incidents import list_incidents
 
 __all__ = ["Asked", "Listed", "list_asked"]
 
@@ -37,25 +35,17 @@ class Listed:
 def list_asked(context: Context, asked: Asked, *, limit: int = SHOWN) -> Listed:
     """A page of incidents. UserError (status 422) for a word that there is not, and (404) for an unknown `before`."""
     allowed = {"state": STATES, "severity": tuple(map(str, SEVERITIES)), "kind": KINDS}
-    where: list[str] = []
-    values: list[str | int] = []
-    for word in ("state", "severity", "kind", "route"):
+    for word, words in allowed.items():
         wanted = getattr(asked, word)
-        if not wanted:
-            continue
-        if word in allowed and wanted not in allowed[word]:
-            raise UserError(f"{word}: there is no `{wanted[:40]}`", hint=f"one of {', '.join(allowed[word])}", status=422)
-        where.append(f"{word} = ?")
-        values.append(int(wanted) if word == "severity" else wanted)
-    if asked.before:
-        row = context.database.row("SELECT detected FROM incidents WHERE id = ?", (asked.before,))
-        if row is None:
-            raise UserError(f"there is no incident `{asked.before[:80]}`", hint="begin with the newest ones", status=404)
-        where.append("(detected < ? OR (detected = ? AND id < ?))")
-        values += [row["detected"], row["detected"], asked.before]
-    condition = f"WHERE {' AND '.join(where)} " if where else ""
-    rows = context.database.rows(
-        f"SELECT document FROM incidents {condition}ORDER BY detected DESC, id DESC LIMIT ?", (*values, limit + 1)
+        if wanted and wanted not in words:
+            raise UserError(f"{word}: there is no `{wanted[:40]}`", hint=f"one of {', '.join(words)}", status=422)
+    found = list_incidents(
+        context.database,
+        state=asked.state or None,
+        severity=int(asked.severity) if asked.severity else None,
+        kind=asked.kind or None,
+        route=asked.route or None,
+        before=asked.before or None,
+        limit=limit + 1,
     )
-    found = tuple(incident_of(orjson.loads(row["document"])) for row in rows[:limit])
-    return Listed(incidents=found, more=len(rows) > limit)
+    return Listed(incidents=tuple(found[:limit]), more=len(found) > limit)

@@ -130,15 +130,30 @@ def find(database: Database, incident: str) -> Incident:
 
 
 def list_incidents(
-    database: Database, *, route: str | None = None, kind: str | None = None, state: str | None = None, limit: int = 1000
+    database: Database,
+    *,
+    route: str | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+    severity: int | None = None,
+    before: str | None = None,
+    limit: int = 1000,
 ) -> list[Incident]:
-    """The newest first, at most `limit`; of one route, kind or state where they are given."""
-    given = {"route": route, "kind": kind, "state": state}
+    """The newest first, at most `limit`; of one route, kind, state or severity where they are given.
+
+    `before`: those older than the incident of that id; UserError (status 404) where there is none.
+    """
+    given = {"route": route, "kind": kind, "state": state, "severity": severity}
     wanted = {name: value for name, value in given.items() if value is not None}
-    where = f"WHERE {' AND '.join(f'{name} = ?' for name in wanted)} " if wanted else ""
-    rows = database.rows(
-        f"SELECT document FROM incidents {where}ORDER BY detected DESC, id DESC LIMIT ?", (*wanted.values(), limit)
-    )
+    where, values = [f"{name} = ?" for name in wanted], list(wanted.values())
+    if before is not None:
+        row = database.row("SELECT detected FROM incidents WHERE id = ?", (before,))
+        if row is None:
+            raise UserError(f"there is no incident `{before[:80]}`", hint="begin with the newest ones", status=404)
+        where.append("(detected < ? OR (detected = ? AND id < ?))")
+        values += [row["detected"], row["detected"], before]
+    condition = f"WHERE {' AND '.join(where)} " if where else ""
+    rows = database.rows(f"SELECT document FROM incidents {condition}ORDER BY detected DESC, id DESC LIMIT ?", (*values, limit))
     return [incident_of(orjson.loads(row["document"])) for row in rows]
 
 
