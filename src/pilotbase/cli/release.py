@@ -17,11 +17,11 @@ from pilotbase.context import Context
 from pilotbase.domain.release import Exposure, Plan
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import operator
+from pilotbase.flows.release_labels import label_release
 from pilotbase.flows.release_moves import Moved, checks_of, plan_of
 from pilotbase.flows.release_start import Start, start_release
 from pilotbase.flows.release_words import (
     describe_release,
-    label_release,
     last_release,
     pause_release,
     promote_release,

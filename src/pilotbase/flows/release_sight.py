@@ -7,7 +7,6 @@ from pilotbase.checks.live_feed import LiveFeed
 from pilotbase.context import Context
 from pilotbase.domain.release import Plan
 from pilotbase.domain.verdict import CheckResult
-from pilotbase.flows.release_moves import plan_of
 from pilotbase.release import records
 from pilotbase.release.records import Release
 from pilotbase.release.steps import Exposed, Step
@@ -75,9 +74,8 @@ def _check(result: CheckResult, mandatory: bool) -> dict[str, Any]:
     }
 
 
-def status_document(context: Context, release: Release) -> dict[str, Any]:
+def status_document(context: Context, release: Release, plan: Plan) -> dict[str, Any]:
     """A release with its plan in short, what was seen last and when, and what happened to it."""
-    plan = plan_of(release)
     seen = records.read_sight(context.database, release.id)
     document = release.document
     return {

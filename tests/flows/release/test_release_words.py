@@ -25,8 +25,9 @@ from pilotbase.cli.watch import follow
 from pilotbase.context import Context
 from pilotbase.domain.release import State
 from pilotbase.errors import InvalidInput, UserError
+from pilotbase.flows.release_labels import read_labels
 from pilotbase.flows.release_moves import make_move
-from pilotbase.flows.release_words import describe_release, promote_release, read_labels, roll_back
+from pilotbase.flows.release_words import describe_release, promote_release, roll_back
 from pilotbase.gateway import keys, routes
 from pilotbase.release import records
 from pilotbase.release.records import Release
