@@ -482,7 +482,7 @@ def test_a_client_that_gives_up_waiting_is_settled_too(tmp_path: Path) -> None:
     never = asyncio.Event()
 
     async def story(client: AsyncOpenAI, gateway: Serving, server: UpstreamServer) -> None:
-        hurried = client.with_options(timeout=0.2, max_retries=0)
+        hurried = client.with_options(timeout=1.0, max_retries=0)
         with pytest.raises(openai.APITimeoutError):
             await hurried.chat.completions.create(model="m", messages=HELLO)
         await until(lambda: len(server.requests) == 1)
