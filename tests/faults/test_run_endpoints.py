@@ -78,7 +78,11 @@ def test_calls_that_fail_are_failed_cases_or_an_unreachable_candidate(
     base: Base, behaviours: tuple[Behaviour, ...], failure: str, failed: int
 ) -> None:
     with serving(answers("yes"), *behaviours) as server:
-        base.write(rows=cases(11), candidates={"chat": chat(server.url, timeout="500ms" if failure == "timeout" else "10s", concurrency=1)}, checks=CHECKS)
+        base.write(
+            rows=cases(11),
+            candidates={"chat": chat(server.url, timeout="500ms" if failure == "timeout" else "10s", concurrency=1)},
+            checks=CHECKS,
+        )
         document = base.run(early_stop=False)
     found = check_of(document, "capability/accuracy")
     assert (found["planned"], found["n"], found["failed"], found["not_asked"]) == (11, 11, failed, 0)

@@ -15,11 +15,12 @@ from starlette.types import ASGIApp
 
 from pilotbase.accounts.sessions import Signed
 from pilotbase.console import answers, doors
-from pilotbase.console.asked import Asked, TooLargeError, ask
+from pilotbase.console.asked import Asked, GarbledError, TooLargeError, ask
 from pilotbase.console.assets import assets
 from pilotbase.console.contents import PAGES
 from pilotbase.console.desk import Desk, trouble
-from pilotbase.console.page import Page, Shown, To
+from pilotbase.console.page import Answer, Page, Sent, To
+from pilotbase.console.parts import close
 from pilotbase.console.rendering import render_frame
 from pilotbase.context import Context
 from pilotbase.domain.account import may
@@ -51,7 +52,7 @@ def make_console(
         Route("/console/sign-out", _handled(desk, doors.sign_out), methods=post),
         Route("/console/set-up", _handled(desk, doors.set_up_door), methods=both),
         Route("/console/look", _handled(desk, doors.change_look), methods=post),
-        *(Route(one.path, _handled(desk, _page(one)), methods=both) for one in _in_order(pages)),
+        *(Route(one.path, _handled(desk, _page(one), one.uploads), methods=both) for one in _in_order(pages)),
         Route("/{rest:path}", _handled(desk, _nothing), methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
     app = Starlette(routes=routes, exception_handlers={405: _handled(desk, _unusual)})
@@ -64,13 +65,21 @@ def _in_order(pages: Sequence[Page]) -> list[Page]:
     return sorted(pages, key=lambda one: one.path.count("{"))
 
 
-def _handled(desk: Desk, handler: Handler) -> Callable[..., Awaitable[Response]]:
+def _handled(desk: Desk, handler: Handler, uploads: int = 0) -> Callable[..., Awaitable[Response]]:
     async def answer(request: Request, _: Exception | None = None) -> Response:
+        nothing = Asked(method="POST", path="", own=False, cookies=request.cookies)
+        # Large forms are read for members alone: nobody else fills this machine's disk.
+        known = uploads > 0 and request.method == "POST" and await run_in_threadpool(desk.signed, nothing) is not None
         try:
-            asked = await ask(request, desk.public_url)
+            asked = await ask(request, desk.public_url, uploads if known else 0)
         except TooLargeError:
-            return desk.refuse(Asked(method="POST", path="", own=False, cookies=request.cookies), 413)
-        return await run_in_threadpool(_answered, desk, asked, handler)
+            return desk.refuse(nothing, 413)
+        except GarbledError:
+            return desk.refuse(nothing, 400)
+        try:
+            return await run_in_threadpool(_answered, desk, asked, handler)
+        finally:
+            close(asked.files)
 
     return answer
 
@@ -126,9 +135,11 @@ def _shown(desk: Desk, asked: Asked, signed: Signed, page: Page, *, error: UserE
 
 
 def _led(
-    desk: Desk, asked: Asked, signed: Signed, page: Page, done: Shown | To, *, error: UserError | None = None, act: str = ""
+    desk: Desk, asked: Asked, signed: Signed, page: Page, done: Answer, *, error: UserError | None = None, act: str = ""
 ) -> Response:
-    """Answer with what a page shows, or lead on to where it leads."""
+    """Answer with what a page shows or sends, or lead on to where it leads."""
+    if isinstance(done, Sent):
+        return answers.sent(done.name, done.media_type, done.data)
     if isinstance(done, To):
         desk.notes.leave(signed.session, done.note or (desk.notes.take(signed.session) if asked.method == "GET" else ""))
         return answers.lead_on(done.path)

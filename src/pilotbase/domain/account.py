@@ -1,14 +1,14 @@
 """Who uses a base: organisations, their members, and what a role may do. Denied by default; decided here and nowhere else."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
 from pilotbase.domain.problem import Problem
 
-__all__ = ["PERMITS", "ROLES", "Member", "Organisation", "Permit", "Role", "may"]
+__all__ = ["OUTSIDE", "PERMITS", "ROLES", "Member", "Organisation", "Permit", "Role", "may"]
 
 Role = Literal["operator", "engineer", "owner", "vendor", "reviewer", "auditor"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -50,6 +50,9 @@ PERMITS: Mapping[Permit, frozenset[Role]] = {
     "audit.read": frozenset(("operator", "auditor")),
 }
 """Who may do what. A permit that is missing here is nobody's."""
+
+OUTSIDE: frozenset[Role] = frozenset(("owner", "vendor"))
+"""Roles that reach, of rows that belong to organisations, those of their own organisation alone."""
 
 _LOGIN = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,127}")
 
@@ -93,11 +96,17 @@ class Member:
                 yield Problem(("roles", i), f"`{role[:40]}` is no role", f"one of {', '.join(ROLES)}")
 
 
-def may(member: Member | None, permit: str) -> bool:
-    """Whether a member may do something. Nobody, a disabled member, and an unknown permit get no."""
+def may(member: Member | None, permit: str, parties: Collection[str] | None = None) -> bool:
+    """Whether a member may do something. Nobody, a disabled member, and an unknown permit get no.
+
+    `parties` are the organisations (ids) that a row belongs to: an owner's or a vendor's role counts only where the member's own
+    is one of them. None asks for no row in particular.
+    """
     if member is None or member.disabled is not None:
         return False
-    return any(role in PERMITS.get(permit, ()) for role in member.roles)  # type: ignore[call-overload]
+    allowed: frozenset[Role] = PERMITS.get(permit, frozenset())  # type: ignore[call-overload]
+    near = parties is None or member.organisation in parties
+    return any(role in allowed and (near or role not in OUTSIDE) for role in member.roles)
 
 
 def _name_problems(word: str, name: str) -> Iterator[Problem]:
