@@ -6,7 +6,7 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any, Final
 
-from pilotbase.accounts import organisations, passwords, sessions, throttle
+from pilotbase.accounts import organisations, passwords, sessions, throttle, tokens
 from pilotbase.accounts.rows import COLUMNS, find, find_login, present, read, replace_row, values
 from pilotbase.accounts.sign_in import prove, sign_in
 from pilotbase.domain.account import ROLES, Member, Role
@@ -88,12 +88,13 @@ def set_roles(database: Database, member: str, roles: Iterable[str], *, version:
 
 
 def disable(database: Database, member: str, *, version: int, who: str, now: datetime) -> Member:
-    """Let a member in no more, and end all sessions. UserError (409) for the last operator."""
+    """Let a member in no more, end all sessions and revoke all tokens, for good. UserError (409) for the last operator."""
     with database.transaction():
         before = present(database, member, version)
         if before.disabled is not None:
             return before
         sessions.end_all(database, member)
+        tokens.revoke_all(database, member, now=now)
         return _put(database, before, replace(before, disabled=now), "member.disable", {}, who, now)
 
 
