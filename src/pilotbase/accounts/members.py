@@ -72,10 +72,11 @@ def is_empty(database: Database) -> bool:
     return database.row("SELECT id FROM members LIMIT 1") is None
 
 
-def list_members(database: Database, organisation: str | None = None) -> list[Member]:
-    """All members, or those of one organisation, by login; disabled ones too."""
-    where, given = ("WHERE organisation = ? ", (organisation,)) if organisation is not None else ("", ())
-    return [read(row) for row in database.rows(f"SELECT {COLUMNS} FROM members {where}ORDER BY login", given)]
+def list_members(database: Database, organisation: str | None = None, *, after: str = "", limit: int = 1_000_000) -> list[Member]:
+    """Members, or those of one organisation, by login, disabled ones too; at most `limit` of those behind the login `after`."""
+    where, given = ("AND organisation = ? ", (organisation,)) if organisation is not None else ("", ())
+    rows = database.rows(f"SELECT {COLUMNS} FROM members WHERE login > ? {where}ORDER BY login LIMIT ?", (after, *given, limit))
+    return [read(row) for row in rows]
 
 
 def set_roles(database: Database, member: str, roles: Iterable[str], *, version: int, who: str, now: datetime) -> Member:

@@ -7,6 +7,7 @@ from pilotbase.accounts import members, organisations, passwords, sessions, toke
 from pilotbase.console.page import Act, Page, Shown, To, Visit
 from pilotbase.domain.account import ROLES, Member
 from pilotbase.errors import UserError
+from pilotbase.flows.member_add import add_member
 from pilotbase.flows.tokens import tokens_of
 
 __all__ = ["PAGES"]
@@ -44,16 +45,13 @@ def _one(visit: Visit, **more: Any) -> Shown:
 
 
 def _create(visit: Visit, form: Mapping[str, str]) -> Shown:
-    password = passwords.suggested()
-    made = members.create(
-        visit.context.database,
+    made, password = add_member(
+        visit.context,
         login=form.get("login", ""),
         name=form.get("name", ""),
         organisation=form.get("organisation", ""),
         roles=_roles(form),
-        password=password,
         who=visit.who,
-        now=visit.context.clock.now(),
     )
     # The password goes into this answer and nowhere else: a redirect would have to keep it somewhere.
     return _list(visit, password=password, made=made)
