@@ -1,4 +1,4 @@
-"""`pilotbase admin`: the members of this base."""
+"""`pilotbase admin`: the members of this base, its backups, and how it is."""
 
 import argparse
 import getpass
@@ -8,20 +8,26 @@ from pathlib import Path
 
 from pilotbase.accounts import members, organisations
 from pilotbase.app import opened
+from pilotbase.cli.admin_copies import back_up, backup_arguments, put_back, restore_arguments
+from pilotbase.cli.admin_doctor import doctor_arguments, examine
 from pilotbase.cli.listing import print_json, print_table
 from pilotbase.context import Context
 from pilotbase.domain.account import ROLES, Member
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import operator
+from pilotbase.settings import Settings, read_settings
 
-__all__ = ["arguments", "main", "run"]
+__all__ = ["arguments", "main", "outside", "run"]
 
 _LARGEST = 4096
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "The members of this base, who sign in to its console: create, ls, password, roles, disable, enable."
-    words = parser.add_subparsers(dest="word", required=True, metavar="create|ls|password|roles|disable|enable")
+    parser.description = (
+        "The members of this base, who sign in to its console: create, ls, password, roles, disable, enable. "
+        "The base itself: backup, restore, doctor."
+    )
+    words = parser.add_subparsers(dest="word", required=True, metavar="|".join((*_WORDS, *_OUTSIDE)))
     create = words.add_parser("create", help="a new member; the password is asked for")
     create.add_argument("login", metavar="LOGIN", help="what the member signs in with, as an e-mail address")
     create.add_argument("--name", required=True, help="the member's name")
@@ -38,11 +44,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     roles.add_argument("roles", nargs="+", metavar="ROLE", help=", ".join(ROLES))
     words.add_parser("disable", help="let a member in no more; all sessions end").add_argument("login", metavar="LOGIN")
     words.add_parser("enable", help="let a disabled member in again").add_argument("login", metavar="LOGIN")
+    backup_arguments(words)
+    restore_arguments(words)
+    doctor_arguments(words)
 
 
 def main(given: argparse.Namespace) -> int:
+    if given.word in _OUTSIDE:
+        return outside(read_settings(), given)
     with opened() as context:
         return run(context, given)
+
+
+def outside(settings: Settings, given: argparse.Namespace) -> int:
+    """A command that opens no home: there is none yet, or it must not be changed; its exit code."""
+    return _OUTSIDE[given.word](settings, given)
 
 
 def run(context: Context, given: argparse.Namespace) -> int:
@@ -168,4 +184,6 @@ _WORDS: Mapping[str, Callable[[Context, argparse.Namespace], int]] = {
     "roles": _set_roles,
     "disable": _disable,
     "enable": _enable,
+    "backup": back_up,
 }
+_OUTSIDE: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {"restore": put_back, "doctor": examine}
