@@ -214,7 +214,7 @@ def test_a_token_dies_with_its_member_and_follows_the_members_roles(database: Da
     _, text = tokens.make(database, made, scopes=["audit.read"], **words)  # type: ignore[arg-type]
     members.set_roles(database, made.id, ["engineer"], version=1, who="x", now=NOW)
     found = tokens.find(database, text, NOW)
-    assert found is not None and not may(found.member, "audit.read", found.token.scopes)
+    assert found is not None and not may(found.member, "audit.read", scopes=found.token.scopes)
     members.disable(database, made.id, version=2, who="x", now=NOW)
     assert tokens.find(database, text, NOW) is None
     members.enable(database, made.id, version=3, who="x", now=NOW)

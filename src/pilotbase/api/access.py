@@ -34,7 +34,7 @@ class Caller:
 
     def may(self, permit: str) -> bool:
         """An admin key may do everything that a token could; a token what `domain.account.may` says."""
-        return permit in SCOPES if self.member is None else may(self.member, permit, self.scopes)
+        return permit in SCOPES if self.member is None else may(self.member, permit, scopes=self.scopes)
 
     def refuse_secrets(self) -> None:
         """UserError (403) for a token: an admin key that it made would do more than the token may."""

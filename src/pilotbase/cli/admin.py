@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pilotbase.accounts import members, organisations
+from pilotbase.accounts import identities, members, organisations
 from pilotbase.app import opened
 from pilotbase.cli import token
 from pilotbase.cli.listing import print_json, print_table
@@ -23,7 +23,9 @@ _LARGEST = 4096
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = "The members of this base, who sign in to its console, and their tokens for the API."
-    words = parser.add_subparsers(dest="word", required=True, metavar="create|ls|password|roles|disable|enable|token")
+    words = parser.add_subparsers(
+        dest="word", required=True, metavar="create|ls|password|roles|disable|enable|forget-identity|token"
+    )
     create = words.add_parser("create", help="a new member; the password is asked for")
     create.add_argument("login", metavar="LOGIN", help="what the member signs in with, as an e-mail address")
     create.add_argument("--name", required=True, help="the member's name")
@@ -40,6 +42,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     roles.add_argument("roles", nargs="+", metavar="ROLE", help=", ".join(ROLES))
     words.add_parser("disable", help="let a member in no more; sessions and tokens end").add_argument("login", metavar="LOGIN")
     words.add_parser("enable", help="let a disabled member in again").add_argument("login", metavar="LOGIN")
+    forget = words.add_parser("forget-identity", help="unbind a member from the identity provider, to be bound anew")
+    forget.add_argument("login", metavar="LOGIN")
     token.arguments(words.add_parser("token", help="members' tokens for the API: create, ls, revoke"))
 
 
@@ -126,6 +130,13 @@ def _enable(context: Context, given: argparse.Namespace) -> int:
     return 0
 
 
+def _forget_identity(context: Context, given: argparse.Namespace) -> int:
+    member = member_called(context, given.login)
+    gone = identities.forget(context.database, member, who=operator(), now=context.clock.now())
+    print(f"{member.login} is {'bound to no identity any more' if gone else 'bound to none, as before'}")
+    return 0
+
+
 def _document(member: Member, names: Mapping[str, str]) -> dict[str, object]:
     return {
         "id": member.id,
@@ -166,5 +177,6 @@ _WORDS: Mapping[str, Callable[[Context, argparse.Namespace], int]] = {
     "roles": _set_roles,
     "disable": _disable,
     "enable": _enable,
+    "forget-identity": _forget_identity,
     "token": token.run,
 }

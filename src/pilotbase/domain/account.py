@@ -12,6 +12,7 @@ from pilotbase.domain.problem import Problem
 
 __all__ = [
     "LONGEST_TOKEN",
+    "OUTSIDE",
     "PERMITS",
     "ROLES",
     "SCOPES",
@@ -67,6 +68,8 @@ PERMITS: Mapping[Permit, frozenset[Role]] = {
 }
 """Who may do what. A permit that is missing here is nobody's."""
 
+OUTSIDE: frozenset[Role] = frozenset(("owner", "vendor"))
+"""Roles that reach, of rows that belong to organisations, those of their own organisation alone."""
 SCOPES: tuple[Permit, ...] = tuple(permit for permit in PERMITS if permit != "own")
 """What a token may be for. Own settings, sessions and tokens are changed by a person who is signed in."""
 LONGEST_TOKEN = timedelta(days=366)
@@ -144,14 +147,21 @@ class Token:
         return "active" if now < self.expires else "expired"
 
 
-def may(member: Member | None, permit: str, scopes: Collection[str] | None = None) -> bool:
+def may(
+    member: Member | None, permit: str, parties: Collection[str] | None = None, *, scopes: Collection[str] | None = None
+) -> bool:
     """Whether a member may do something; with `scopes`, through a token of these.
 
     Nobody, a disabled member, and an unknown permit get no. A token may never do more than its member may at this moment.
+
+    `parties` are the organisations (ids) that a row belongs to: an owner's or a vendor's role counts only where the member's own
+    is one of them. None asks for no row in particular.
     """
     if member is None or member.disabled is not None or (scopes is not None and permit not in scopes):
         return False
-    return any(role in PERMITS.get(permit, ()) for role in member.roles)  # type: ignore[call-overload]
+    allowed: frozenset[Role] = PERMITS.get(permit, frozenset())  # type: ignore[call-overload]
+    near = parties is None or member.organisation in parties
+    return any(role in allowed and (near or role not in OUTSIDE) for role in member.roles)
 
 
 def beyond(roles: Iterable[str], scopes: Collection[str] | None) -> tuple[Permit, ...]:

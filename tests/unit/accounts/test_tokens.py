@@ -19,8 +19,8 @@ MEMBER = st.builds(
 
 @given(MEMBER, st.sets(PERMIT), PERMIT)
 def test_a_token_never_does_more_than_its_member_nor_more_than_its_scopes(member: Member, scopes: set[str], permit: str) -> None:
-    assert may(member, permit, scopes) == (may(member, permit) and permit in scopes)
-    assert not may(None, permit, scopes) and not may(replace(member, disabled=NOW), permit, scopes)
+    assert may(member, permit, scopes=scopes) == (may(member, permit) and permit in scopes)
+    assert not may(None, permit, scopes=scopes) and not may(replace(member, disabled=NOW), permit, scopes=scopes)
 
 
 @given(st.sets(st.sampled_from(ROLES), min_size=1), st.sets(st.sampled_from(SCOPES)))
