@@ -15,6 +15,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Permit = Literal[
     "own",  # one's own settings and sessions
     "home.read",
+    "catalogue.read",
+    "needs.write",
+    "capabilities.write",
     "runs.read",
     "routes.read",
     "routes.stop",
@@ -35,6 +38,9 @@ _INSIDE: frozenset[Role] = frozenset(("operator", "engineer", "reviewer", "audit
 PERMITS: Mapping[Permit, frozenset[Role]] = {
     "own": _ALL,
     "home.read": _ALL,
+    "catalogue.read": _ALL,
+    "needs.write": frozenset(("operator", "engineer", "owner")),
+    "capabilities.write": frozenset(("operator", "engineer", "vendor")),
     "runs.read": _INSIDE,
     "routes.read": _INSIDE,
     "routes.stop": frozenset(("operator",)),
