@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from pilotbase.domain.alert import Channel
+from pilotbase.errors import UserError
 
 __all__ = ["Settings", "read_settings"]
 
@@ -13,6 +16,8 @@ class Settings:
     """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
     `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
 
+    `mail` is the server through which members are written to, and the sender's address; None: no letters are sent.
+
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
 
@@ -20,6 +25,7 @@ class Settings:
     environment: Mapping[str, str] = field(repr=False)
     database: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    mail: Channel | None = None
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -27,11 +33,35 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL."""
+    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
+    and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
+    """
     found = dict(os.environ if environment is None else environment)
     return Settings(
         home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(),
         environment=found,
         database=found.get("PILOTBASE_DATABASE") or None,
         public_url=found.get("PILOTBASE_PUBLIC_URL") or None,
+        mail=_mail(found),
     )
+
+
+def _mail(found: Mapping[str, str]) -> Channel | None:
+    """The channel without addresses; its name and password stay in their variables until a letter is sent."""
+    server = found.get("PILOTBASE_MAIL")
+    if not server:
+        return None
+    logs_in = bool(found.get("PILOTBASE_MAIL_USER") or found.get("PILOTBASE_MAIL_PASSWORD"))
+    channel = Channel(
+        email=("somebody@example.org",),
+        smtp=server,
+        from_=found.get("PILOTBASE_MAIL_FROM"),
+        user_env="PILOTBASE_MAIL_USER" if logs_in else None,
+        password_env="PILOTBASE_MAIL_PASSWORD" if logs_in else None,
+        tls=found.get("PILOTBASE_MAIL_TLS") or "starttls",  # type: ignore[arg-type]
+    )
+    if channel.tls not in ("starttls", "tls", "none"):
+        raise UserError("it is none of starttls, tls and none", where="PILOTBASE_MAIL_TLS", hint="leave it out for starttls")
+    for problem in channel.problems():
+        raise UserError(f"{'.'.join(map(str, problem.path))}: {problem.message}", where="PILOTBASE_MAIL", hint=problem.hint)
+    return replace(channel, email=())

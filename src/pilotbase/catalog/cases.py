@@ -21,7 +21,7 @@ __all__ = ["By", "Stored", "change", "count_states", "create", "find", "list_cas
 BASE: Final = ""
 """The base, among the organisations for which a case is in a list."""
 _COLUMNS: Final = "c.id, c.state, c.document, c.records, c.head, c.version"
-_MOMENTS: Final = ("created", "entered", "countersigned")
+_MOMENTS: Final = ("created", "entered", "submitted", "countersigned")
 _DAYS: Final = ("data_day", "due")
 
 

@@ -149,6 +149,7 @@ class Admission:
     owner: str
     created: datetime
     entered: datetime
+    submitted: datetime | None = None
     state: State = "draft"
     version: int = 1
     contact: str = ""

@@ -58,6 +58,8 @@ def taken(admission: Admission, name: StepName, facts: Facts, *, party: Party, n
     for message, hint in _missing(admission, name, facts):
         raise UserError(message, hint=hint, status=409)
     changed = _CHANGES[name](admission, facts, party) if name in _CHANGES else {}
+    if name == "submit":
+        changed = {**changed, "submitted": now}
     if step.to is not None and step.to != admission.state:
         # A due date is about what is to be done next, so it ends with it.
         changed = {"due": None, "due_for": "", **changed, "state": step.to, "entered": max(now, admission.entered)}

@@ -35,3 +35,6 @@ CREATE TABLE case_records (
     envelope TEXT NOT NULL, -- DSSE
     PRIMARY KEY (admission, seq)
 );
+
+-- Whether a run on some criteria began before they were signed.
+CREATE INDEX runs_of_criteria ON runs (criteria_digest, created);
