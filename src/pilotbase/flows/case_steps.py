@@ -24,6 +24,8 @@ from pilotbase.signing import Key
 
 __all__ = ["open_case", "take_step"]
 
+MOST_FILES = 200
+
 
 def open_case(context: Context, member: Member, *, need: str, capability: str) -> Stored:
     """A draft of a capability of the member's organisation for a published need. UserError where either is not there for it."""
@@ -62,8 +64,8 @@ def take_step(
     by = acts(member, before.admission, name)
     if version is not None and version != before.admission.version:
         raise UserError("somebody else changed this case meanwhile", hint="look at it as it is now, and try again", status=409)
-    if name == "file" and file is None:
-        raise UserError("no file came", hint="choose one", status=422)
+    if name == "file":
+        _check_file(context, case, file)
     proven = _proven(context, before.admission, name, dossier)
     key, now = Key.load_or_create(context.home), context.clock.now()
     with context.database.transaction():
@@ -76,6 +78,13 @@ def take_step(
         follow(context, after, name, by, now)
         tell_parties(context, stored, name, by, now)
     return stored
+
+
+def _check_file(context: Context, case: str, file: Attached | None) -> None:
+    if file is None:
+        raise UserError("no file came", hint="choose one", status=422)
+    if sum(one.step == "file" for one in records(context.database, case)) >= MOST_FILES:
+        raise UserError(f"{MOST_FILES} files are attached already", hint="put several papers into one", status=409)
 
 
 def _proven(context: Context, case: Admission, name: StepName, source: str) -> Proven | None:

@@ -40,7 +40,7 @@ STEP: Mapping[StepName, Titles] = _both(  # type: ignore[assignment]
         "revise": ("Propose other criteria", "变更判定准则"),
         "agree": ("Agree to the criteria", "同意判定准则"),
         "countersign": ("Countersign the criteria", "会签判定准则"),
-        "register": ("Fill in the trial-risk register", "填写试验风险登记表"),
+        "register": ("Fill in the trial-risk register", "填写中试风险登记"),
         "admit": ("Admit", "准予进入中试"),
         "provision": ("Record what was given", "登记已提供的条件"),
         "begin": ("Begin a round", "开始一轮验证"),
@@ -57,7 +57,7 @@ STEP: Mapping[StepName, Titles] = _both(  # type: ignore[assignment]
         "comment": ("Write a comment", "发表意见"),
         "file": ("Attach a file", "上传附件"),
         "due": ("Set a due date", "设定期限"),
-        "miss": ("Link a near miss", "关联险兆事件"),
+        "miss": ("Link a near miss", "关联未遂事件"),
         "settle": ("Record the settlement of a loss", "登记损失处理"),
     }
 )
@@ -71,7 +71,7 @@ DONE: Mapping[str, Titles] = _both(
         "revise": ("other criteria proposed", "已变更判定准则"),
         "agree": ("criteria agreed", "已同意判定准则"),
         "countersign": ("criteria countersigned by the base", "基地已会签判定准则"),
-        "register": ("trial-risk register changed", "已更新试验风险登记表"),
+        "register": ("trial-risk register changed", "已更新中试风险登记"),
         "admit": ("admitted", "已准予进入中试"),
         "provision": ("data and access given", "已提供数据与访问条件"),
         "begin": ("round begun", "已开始一轮验证"),
@@ -88,11 +88,11 @@ DONE: Mapping[str, Titles] = _both(
         "comment": ("comment", "意见"),
         "file": ("file attached", "已上传附件"),
         "due": ("due date set", "已设定期限"),
-        "miss": ("near miss linked", "已关联险兆事件"),
+        "miss": ("near miss linked", "已关联未遂事件"),
         "settle": ("settlement of a loss recorded", "已登记损失处理"),
     }
 )
 
 PARTY: Mapping[Party, Titles] = _both(  # type: ignore[assignment]
-    {"vendor": ("the vendor", "应用方"), "owner": ("the scenario’s owner", "场景方"), "base": ("the base", "基地")}
+    {"vendor": ("the vendor", "供应商"), "owner": ("the scenario’s owner", "场景方"), "base": ("the base", "基地")}
 )
