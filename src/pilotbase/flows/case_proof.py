@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from pilotbase.catalog.case_records import Record, records
+from pilotbase.catalog.case_records import records
 from pilotbase.context import Context
 from pilotbase.domain.admission import Admission, Proof
 from pilotbase.domain.canonical import digest
@@ -64,12 +64,12 @@ def prove(context: Context, case: Admission, source: str, *, sign: bool, against
         return Proven(proof=proof, told={**told, "countersigned_copy": kept} if kept else told)
 
 
-def attached_file(context: Context, case: str, seq: str) -> Record:
-    """The record that attached a file. UserError (404) where it attached none."""
+def attached_file(context: Context, case: str, seq: str) -> Mapping[str, Any]:
+    """The file (name, digest, size, media_type) that a record attached. UserError (404) where it attached none."""
     found = next((one for one in records(context.database, case) if str(one.seq) == seq and one.step == "file"), None)
     if found is None:
         raise UserError(f"record {seq[:20]} of this case attaches no file", hint="take a file from the case's page", status=404)
-    return found
+    return dict(found.detail["file"])
 
 
 def aggregates(record: Mapping[str, Any], candidate: str) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def _located(context: Context, case: Admission, source: str) -> Iterator[Path]:
             raise UserError(f"there is no dossier of run `{source[:80]}` in this home", hint=hint, status=422)
         yield place
         return
-    data = blobs_of(context).get(str(attached_file(context, case.id, seq).detail["digest"]))
+    data = blobs_of(context).get(str(attached_file(context, case.id, seq)["digest"]))
     path = context.scratch() / f"{token_hex(8)}.zip"
     try:
         path.write_bytes(data)

@@ -101,7 +101,7 @@ def _show(visit: Visit) -> Answer:
     if not reads(visit.member, case):
         return Shown(template="admission_published.html.j2", values={**values, "sight": published_sight(visit.context, stored)})
     if "file" in visit.query:
-        file = attached_file(visit.context, case.id, visit.query["file"]).detail["file"]
+        file = attached_file(visit.context, case.id, visit.query["file"])
         return Sent(name=file["name"], media_type=file["media_type"], data=blobs_of(visit.context).get(file["digest"]))
     if "export" in visit.query:
         document = orjson.dumps(export_case(visit.context, case.id), option=orjson.OPT_INDENT_2)
