@@ -13,12 +13,15 @@ from fastapi import HTTPException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.api import Api, api_of
+from tests.fakes.postgres import place, postgres_server, postgres_url
 
 from pilotbase.api.access import Caller
 from pilotbase.api.paging import _packed, _unpacked
 from pilotbase.api.replays import Once
 from pilotbase.errors import UserError
 from pilotbase.store.audit import entries
+
+__all__ = ["place", "postgres_server", "postgres_url"]
 
 CALLER = Caller(id="c", who="key:c")
 LISTS = ("routes", "keys", "stops", "runs", "releases", "incidents", "members", "organisations", "audit")
@@ -42,6 +45,13 @@ def api(tmp_path: Path, time: Time) -> Iterator[Api]:
         yield found
 
 
+@pytest.fixture
+def anywhere(tmp_path: Path, time: Time, place: Path | str) -> Iterator[Api]:
+    """The same on each database."""
+    with api_of(tmp_path / "home", clock=time, place=place) as found:
+        yield found
+
+
 def walked(api: Api, path: str, limit: int, more: str = "") -> list[Any]:
     """Every item of a list, page by page, along its links."""
     found, place = [], f"{path}?limit={limit}{more}"
@@ -58,7 +68,8 @@ def walked(api: Api, path: str, limit: int, more: str = "") -> list[Any]:
 # Pages.
 
 
-def test_pages_put_together_are_the_whole_list_each_item_once(api: Api, time: Time) -> None:
+def test_pages_put_together_are_the_whole_list_each_item_once(anywhere: Api, time: Time) -> None:
+    api = anywhere
     for i in range(5):
         time.moment += timedelta(seconds=i % 3)
         name = f"r{i}"
@@ -155,7 +166,8 @@ def test_a_post_that_is_sent_again_is_done_once_and_answered_the_same(api: Api) 
     assert other.status_code == 422 and "another request" in other.json()["detail"]
 
 
-def test_a_key_against_repetition_belongs_to_its_caller_and_lasts_a_day(api: Api, time: Time) -> None:
+def test_a_key_against_repetition_belongs_to_its_caller_and_lasts_a_day(anywhere: Api, time: Time) -> None:
+    api = anywhere
     headers, text = {"idempotency-key": "one"}, api.token("operator")
     made = [
         api.ask("POST", "/api/v1/keys", {"name": "k"}, headers=headers, key=key).json()["about"]["id"]
