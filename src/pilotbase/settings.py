@@ -16,6 +16,9 @@ class Settings:
     """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
     `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
 
+    `oidc_issuer` is an OpenID provider through which members may sign in, `oidc_client` this base's id there, and `oidc_name`
+    what its button says; the secret is PILOTBASE_OIDC_SECRET.
+
     `mail` is the server through which members are written to, and the sender's address; None: no letters are sent.
 
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
@@ -25,6 +28,9 @@ class Settings:
     environment: Mapping[str, str] = field(repr=False)
     database: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_client: str | None = None
+    oidc_name: str = ""
     mail: Channel | None = None
 
     def secret(self, name: str) -> str | None:
@@ -34,7 +40,8 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
-    and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME, and PILOTBASE_MAIL with its companions. UserError where
+    these describe no mail server.
     """
     found = dict(os.environ if environment is None else environment)
     return Settings(
@@ -42,6 +49,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         environment=found,
         database=found.get("PILOTBASE_DATABASE") or None,
         public_url=found.get("PILOTBASE_PUBLIC_URL") or None,
+        oidc_issuer=found.get("PILOTBASE_OIDC_ISSUER") or None,
+        oidc_client=found.get("PILOTBASE_OIDC_CLIENT") or None,
+        oidc_name=found.get("PILOTBASE_OIDC_NAME") or "",
         mail=_mail(found),
     )
 
