@@ -62,8 +62,8 @@ def put(context: Context, case: Admission, **changes: Any) -> Admission:
 
 def proof(case: Admission) -> Proof:
     return Proof(
-        digest="sha256:" + "d" * 64, run="r-1", criteria=case.criteria, verdict="pass", confirmatory=True, verified=True, signed=True,
-        signer="SHA256:x", fingerprint="sha256:f",
+        digest="sha256:" + "d" * 64, run="r-1", criteria=case.criteria, verdict="pass", confirmatory=True, verified=True,
+        signed=True, signer="SHA256:x", fingerprint="sha256:f",
     )  # fmt: skip
 
 
@@ -137,8 +137,14 @@ def test_a_file_is_attached_and_fetched_by_the_parties(context: Context, parties
 def test_only_the_steps_that_the_reader_may_take_are_offered(context: Context, parties: Parties) -> None:
     case = walked(context, parties, opened(context, parties), "match")
     offered = {role: shown(context, parties[role], case) for role in parties.members}
-    for role, steps in {"vendor": {"agree"}, "owner": {"agree"}, "reviewer": {"countersign"}, "operator": {"countersign", "admit"},
-                        "auditor": set()}.items():  # fmt: skip
+    expected: dict[str, set[str]] = {
+        "vendor": {"agree"},
+        "owner": {"agree"},
+        "reviewer": {"countersign"},
+        "operator": {"countersign", "admit"},
+        "auditor": set(),
+    }
+    for role, steps in expected.items():
         found = {step for step in ("agree", "countersign", "admit", "pass", "screen") if f'value="{step}"' in offered[role]}
         assert found == steps, role
     assert "<form" in offered["vendor"] and 'name="act" value="comment"' not in offered["auditor"]
