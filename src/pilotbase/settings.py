@@ -40,8 +40,8 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
-    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME, and PILOTBASE_MAIL with its companions. UserError where
-    these describe no mail server.
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
+    and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
     """
     found = dict(os.environ if environment is None else environment)
     return Settings(

@@ -49,11 +49,8 @@ STATES: Mapping[str, tuple[Tone, str, str]] = {
     "warning": ("doubt", "!", "warning"),
     "info": ("calm", "○", "information"),
     "near-miss": ("doubt", "!", "near miss"),
-    # entries of the catalogue
-    "draft": ("calm", "◌", "draft"),
-    "published": ("good", "●", "published"),
-    "withdrawn": ("calm", "○", "withdrawn"),
-    # cases
+    # entries of the catalogue, and cases
+    "draft": ("calm", "○", "draft"),
     "submitted": ("busy", "▸", "submitted"),
     "screened": ("busy", "▸", "screened"),
     "matched": ("busy", "▸", "matched"),
@@ -64,6 +61,8 @@ STATES: Mapping[str, tuple[Tone, str, str]] = {
     "passed": ("good", "✓", "passed"),
     "conditional": ("doubt", "!", "passed with conditions"),
     "not passed": ("bad", "✕", "not passed"),
+    "withdrawn": ("calm", "○", "withdrawn"),
+    "published": ("good", "●", "published"),
     "promoted": ("good", "▲", "promoted"),
     "retired": ("calm", "○", "retired"),
     "overdue": ("bad", "!", "overdue"),
