@@ -11,15 +11,18 @@ from pathlib import Path
 from tests.fakes.watched import CHECKS, WORDS, Time, World, watched
 from tests.flows.support import Base, cases
 
+from pilotbase.context import Context
+from pilotbase.domain.account import Member
 from pilotbase.domain.quantity import parse_money
 from pilotbase.domain.traffic import Route, Tie, Upstream
 from pilotbase.flows.incident import Report, contain_incident, report_incident
 from pilotbase.flows.incident_facts import Facts
+from pilotbase.flows.tokens import create_token
 from pilotbase.gateway import keys, routes, stops
 from pilotbase.gateway.secret_key import load_pepper
 from pilotbase.spec.plan import read_plan
 
-__all__ = ["EVIL", "Furnished", "Word", "furnish", "hostile", "plain"]
+__all__ = ["EVIL", "Furnished", "Word", "furnish", "furnish_token", "hostile", "plain"]
 
 Word = Callable[[str], str]
 EVIL = "evil-"
@@ -64,6 +67,13 @@ def furnish(folder: Path, word: Word = plain) -> Furnished:
         one.passes(8.0, every=2.0)
         assert not one.release.over
         return _rest(one, home, run, word)
+
+
+def furnish_token(context: Context, member: Member, word: Word = plain) -> str:
+    """A token of a member, whose name somebody typed; its text, which no page may show again."""
+    name = word("token")[:120]
+    wish = {"name": name, "scopes": ["home.read"], "expires": "30d"}
+    return create_token(context, member, who="test", **wish)[1]  # type: ignore[arg-type]
 
 
 def _run(folder: Path, home: Path, word: Word) -> str:

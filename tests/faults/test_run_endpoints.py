@@ -13,7 +13,7 @@ CHECKS = [accuracy(">= 0.3"), {"metric": "failure-rate", "require": "<= 0.5"}, {
 
 
 def chat(url: str, **options: Any) -> dict[str, Any]:
-    given = {"url": url, "model": "m", "retries": 0, "timeout": "1s", "concurrency": 4, **options}
+    given = {"url": url, "model": "m", "retries": 0, "timeout": "30s", "concurrency": 4, **options}
     return {"target": {"openai": given}, "prompt": "Is {x} odd?"}
 
 
@@ -78,7 +78,11 @@ def test_calls_that_fail_are_failed_cases_or_an_unreachable_candidate(
     base: Base, behaviours: tuple[Behaviour, ...], failure: str, failed: int
 ) -> None:
     with serving(answers("yes"), *behaviours) as server:
-        base.write(rows=cases(11), candidates={"chat": chat(server.url, timeout="500ms" if failure == "timeout" else "10s", concurrency=1)}, checks=CHECKS)
+        base.write(
+            rows=cases(11),
+            candidates={"chat": chat(server.url, timeout="500ms" if failure == "timeout" else "10s", concurrency=1)},
+            checks=CHECKS,
+        )
         document = base.run(early_stop=False)
     found = check_of(document, "capability/accuracy")
     assert (found["planned"], found["n"], found["failed"], found["not_asked"]) == (11, 11, failed, 0)

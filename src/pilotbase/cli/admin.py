@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pilotbase.accounts import members, organisations
+from pilotbase.accounts import identities, members, organisations
 from pilotbase.app import opened
+from pilotbase.cli import token
 from pilotbase.cli.admin_copies import back_up, backup_arguments, put_back, restore_arguments
 from pilotbase.cli.admin_doctor import doctor_arguments, examine
 from pilotbase.cli.listing import print_json, print_table
@@ -15,6 +16,7 @@ from pilotbase.context import Context
 from pilotbase.domain.account import ROLES, Member
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import operator
+from pilotbase.flows.tokens import member_called
 from pilotbase.settings import Settings, read_settings
 
 __all__ = ["arguments", "main", "outside", "run"]
@@ -24,8 +26,8 @@ _LARGEST = 4096
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "The members of this base, who sign in to its console: create, ls, password, roles, disable, enable. "
-        "The base itself: backup, restore, doctor."
+        "The members of this base, who sign in to its console, and their tokens for the API; "
+        "its backup and restore, and a doctor for it."
     )
     words = parser.add_subparsers(dest="word", required=True, metavar="|".join((*_WORDS, *_OUTSIDE)))
     create = words.add_parser("create", help="a new member; the password is asked for")
@@ -42,8 +44,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     roles = words.add_parser("roles", help="give a member these roles, in place of those before")
     roles.add_argument("login", metavar="LOGIN")
     roles.add_argument("roles", nargs="+", metavar="ROLE", help=", ".join(ROLES))
-    words.add_parser("disable", help="let a member in no more; all sessions end").add_argument("login", metavar="LOGIN")
+    words.add_parser("disable", help="let a member in no more; sessions and tokens end").add_argument("login", metavar="LOGIN")
     words.add_parser("enable", help="let a disabled member in again").add_argument("login", metavar="LOGIN")
+    forget = words.add_parser("forget-identity", help="unbind a member from the identity provider, to be bound anew")
+    forget.add_argument("login", metavar="LOGIN")
+    token.arguments(words.add_parser("token", help="members' tokens for the API: create, ls, revoke"))
     backup_arguments(words)
     restore_arguments(words)
     doctor_arguments(words)
@@ -107,7 +112,7 @@ def _list(context: Context, given: argparse.Namespace) -> int:
 
 
 def _set_password(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     password = _password(given.password_file)
     members.set_password(context.database, member.id, password, version=member.version, who=operator(), now=context.clock.now())
     print(f"{member.login} has a new password; all sessions ended")
@@ -115,7 +120,7 @@ def _set_password(context: Context, given: argparse.Namespace) -> int:
 
 
 def _set_roles(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     after = members.set_roles(
         context.database, member.id, given.roles, version=member.version, who=operator(), now=context.clock.now()
     )
@@ -124,24 +129,26 @@ def _set_roles(context: Context, given: argparse.Namespace) -> int:
 
 
 def _disable(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     members.disable(context.database, member.id, version=member.version, who=operator(), now=context.clock.now())
-    print(f"{member.login} is {'let in no more; all sessions ended' if member.disabled is None else 'disabled, as before'}")
+    print(
+        f"{member.login} is {'let in no more; sessions and tokens ended' if member.disabled is None else 'disabled, as before'}"
+    )
     return 0
 
 
 def _enable(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     members.enable(context.database, member.id, version=member.version, who=operator(), now=context.clock.now())
     print(f"{member.login} is let in{' again' if member.disabled is not None else ', as before'}")
     return 0
 
 
-def _member(context: Context, login: str) -> Member:
-    found = members.find_login(context.database, login)
-    if found is None:
-        raise UserError(f"there is no member `{login[:80]}`", hint="see: pilotbase admin ls", status=404)
-    return found
+def _forget_identity(context: Context, given: argparse.Namespace) -> int:
+    member = member_called(context, given.login)
+    gone = identities.forget(context.database, member, who=operator(), now=context.clock.now())
+    print(f"{member.login} is {'bound to no identity any more' if gone else 'bound to none, as before'}")
+    return 0
 
 
 def _document(member: Member, names: Mapping[str, str]) -> dict[str, object]:
@@ -184,6 +191,8 @@ _WORDS: Mapping[str, Callable[[Context, argparse.Namespace], int]] = {
     "roles": _set_roles,
     "disable": _disable,
     "enable": _enable,
+    "forget-identity": _forget_identity,
+    "token": token.run,
     "backup": back_up,
 }
 _OUTSIDE: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {"restore": put_back, "doctor": examine}

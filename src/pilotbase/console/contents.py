@@ -1,7 +1,7 @@
 """All pages of the console, in the order of the menu."""
 
 from pilotbase.console.page import Page
-from pilotbase.console.pages import audit, gateway, home, incidents, members, own, releases, runs
+from pilotbase.console.pages import audit, gateway, home, incidents, members, own, releases, runs, tokens
 
 __all__ = ["PAGES"]
 
@@ -14,4 +14,5 @@ PAGES: tuple[Page, ...] = (
     *members.PAGES,
     *audit.PAGES,
     *own.PAGES,
+    *tokens.PAGES,
 )
