@@ -26,8 +26,9 @@ _LARGEST = 4096
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "The members of this base, who sign in to its console, and their tokens for the API; "
-        "its backup and restore, and a doctor for it."
+        "The members of this base, who sign in to its console, and their tokens for the API: create, ls, password, roles, "
+        "disable, enable, forget-identity, token. "
+        "The base itself: backup, restore, doctor."
     )
     words = parser.add_subparsers(dest="word", required=True, metavar="|".join((*_WORDS, *_OUTSIDE)))
     create = words.add_parser("create", help="a new member; the password is asked for")

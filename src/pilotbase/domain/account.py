@@ -30,6 +30,9 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Permit = Literal[
     "own",  # one's own settings and sessions
     "home.read",
+    "catalogue.read",
+    "needs.write",
+    "capabilities.write",
     "runs.read",
     "routes.read",
     "routes.write",
@@ -51,6 +54,9 @@ _INSIDE: frozenset[Role] = frozenset(("operator", "engineer", "reviewer", "audit
 PERMITS: Mapping[Permit, frozenset[Role]] = {
     "own": _ALL,
     "home.read": _ALL,
+    "catalogue.read": _ALL,
+    "needs.write": frozenset(("operator", "engineer", "owner")),
+    "capabilities.write": frozenset(("operator", "engineer", "vendor")),
     "runs.read": _INSIDE,
     "routes.read": _INSIDE,
     "routes.write": frozenset(("operator",)),

@@ -13,7 +13,7 @@ FORMAT: Final = 1
 PRIVATE: Final = ("keys/", "runs/*/secret")
 """What only `--with-keys` encloses: the signing key, the pepper, and the secrets from which the salts of dossiers come."""
 UNKEPT: Final = frozenset(("sessions", "login_failures", "run_sights"))
-"""Tables that no backup holds: after a restore everybody signs in anew, and what was only kept to be quick is made again."""
+"""Tables that no backup holds: after a restore everybody signs in anew, and what was kept to be quick is made again."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}")

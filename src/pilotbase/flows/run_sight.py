@@ -45,8 +45,8 @@ def run_sight(context: Context, record: RunRecord, *, confidence: float | None =
     """A finished run in the shape of a dossier's record, as `dossier.reading` reads it.
 
     The result is concluded again from the evidence, once: what came of it is kept until the evidence is another. Another
-    confidence makes it exploratory. Of held-out data it holds no row, no
-    id, no answer and no group's name: groups stand under the codes that the dossier gives them, failures under kinds and counts.
+    confidence makes it exploratory. Of held-out data it holds no row, no id, no answer and no group's name: groups stand under
+    the codes that the dossier gives them, failures under kinds and counts.
     UserError where the run is unfinished or its evidence is damaged.
     """
     if record.result is None:
