@@ -15,6 +15,12 @@ def opened(settings: Settings | None = None) -> Iterator[Context]:
     """The context of the home, and of the database, that the settings name."""
     found = settings or read_settings()
     with open_context(
-        found.home, disk=LocalDisk(), clock=SystemClock(), secrets=found.secret, database=found.database
+        found.home,
+        disk=LocalDisk(),
+        clock=SystemClock(),
+        secrets=found.secret,
+        database=found.database,
+        mail=found.mail,
+        public_url=found.public_url,
     ) as context:
         yield context

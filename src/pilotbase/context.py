@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pilotbase.domain.alert import Channel
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
 from pilotbase.store.disk import Disk
@@ -24,13 +25,17 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One home, opened."""
+    """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is where
+    the links in them lead.
+    """
 
     home: Path
     database: Database
     disk: Disk
     clock: Clock
     secrets: Secrets
+    mail: Channel | None = None
+    public_url: str | None = None
 
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its evidence."""
@@ -53,7 +58,16 @@ class Context:
 
 
 @contextmanager
-def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, database: str | None = None) -> Iterator[Context]:
+def open_context(
+    home: Path,
+    *,
+    disk: Disk,
+    clock: Clock,
+    secrets: Secrets,
+    database: str | None = None,
+    mail: Channel | None = None,
+    public_url: str | None = None,
+) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
 
     `database`: the address of a PostgreSQL database instead of the file in the home. UserError where it cannot be reached.
@@ -61,7 +75,7 @@ def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, data
     disk.make_folder(home)
     found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets)
+        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets, mail=mail, public_url=public_url)
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

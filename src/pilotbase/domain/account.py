@@ -44,6 +44,8 @@ Permit = Literal[
     "releases.move",
     "incidents.read",
     "incidents.write",
+    "cases.read",
+    "cases.write",
     "members.read",
     "members.write",
     "audit.read",
@@ -68,6 +70,8 @@ PERMITS: Mapping[Permit, frozenset[Role]] = {
     "releases.move": frozenset(("operator",)),
     "incidents.read": _INSIDE | {"owner"},
     "incidents.write": frozenset(("operator", "engineer")),
+    "cases.read": _ALL,
+    "cases.write": _ALL - {"auditor"},  # which step is whose: `domain.admission.STEPS`
     "members.read": frozenset(("operator", "auditor")),
     "members.write": frozenset(("operator",)),
     "audit.read": frozenset(("operator", "auditor")),
