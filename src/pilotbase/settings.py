@@ -13,6 +13,9 @@ class Settings:
     """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
     `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
 
+    `oidc_issuer` is an OpenID provider through which members may sign in, `oidc_client` this base's id there, and `oidc_name`
+    what its button says; the secret is PILOTBASE_OIDC_SECRET.
+
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
 
@@ -20,6 +23,9 @@ class Settings:
     environment: Mapping[str, str] = field(repr=False)
     database: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    oidc_issuer: str | None = None
+    oidc_client: str | None = None
+    oidc_name: str = ""
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -27,11 +33,16 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL."""
+    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME.
+    """
     found = dict(os.environ if environment is None else environment)
     return Settings(
         home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(),
         environment=found,
         database=found.get("PILOTBASE_DATABASE") or None,
         public_url=found.get("PILOTBASE_PUBLIC_URL") or None,
+        oidc_issuer=found.get("PILOTBASE_OIDC_ISSUER") or None,
+        oidc_client=found.get("PILOTBASE_OIDC_CLIENT") or None,
+        oidc_name=found.get("PILOTBASE_OIDC_NAME") or "",
     )

@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "usage": ("pilotbase.cli.usage", "what was used and what it cost, and the proof that the ledger adds up"),
     "stop": ("pilotbase.cli.stop", "stop the traffic of a route, of a key, or all of it"),
     "resume": ("pilotbase.cli.resume", "let stopped traffic go on"),
-    "admin": ("pilotbase.cli.admin", "members of this base: create, list, roles, password, disable, enable"),
+    "admin": ("pilotbase.cli.admin", "members of this base and their tokens; its backup and restore; what is wrong with it"),
     "audit": ("pilotbase.cli.audit", "who changed what, and the proof that the log was not changed"),
     "schema": ("pilotbase.cli.schema", "JSON Schema of pilot.yaml for editors"),
 }

@@ -1,11 +1,12 @@
 """Answers of the console, each with the headers that keep a browser from doing more than the page asks."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
-__all__ = ["HEADERS", "file", "lead_on", "page"]
+__all__ = ["HEADERS", "file", "lead_on", "page", "sent"]
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -34,3 +35,16 @@ def lead_on(path: str) -> Response:
 def file(media_type: str, data: bytes) -> Response:
     """A file whose name holds its digest."""
     return Response(data, headers={**HEADERS, "content-type": media_type, "cache-control": _FOR_GOOD})
+
+
+def sent(name: str, media_type: str, data: bytes | Path) -> Response:
+    """A file for the browser to keep (RFC 6266): never shown as a page of ours, for somebody else may have written it."""
+    headers = {
+        **HEADERS,
+        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": f"attachment; filename*=UTF-8''{quote(name, safe='')}",
+        "cache-control": "no-store",
+    }
+    if isinstance(data, Path):
+        return FileResponse(data, media_type=media_type, headers=headers)
+    return Response(data, media_type=media_type, headers=headers)

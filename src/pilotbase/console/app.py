@@ -13,13 +13,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from pilotbase.accounts.oidc import Oidc
 from pilotbase.accounts.sessions import Signed
 from pilotbase.console import answers, doors
-from pilotbase.console.asked import Asked, TooLargeError, ask
+from pilotbase.console.asked import Asked, GarbledError, TooLargeError, ask
 from pilotbase.console.assets import assets
 from pilotbase.console.contents import PAGES
 from pilotbase.console.desk import Desk, trouble
-from pilotbase.console.page import Page, Shown, To
+from pilotbase.console.page import Answer, Page, Sent, To
+from pilotbase.console.parts import close
+from pilotbase.console.provider_door import BACK, ProviderDoor
 from pilotbase.console.rendering import render_frame
 from pilotbase.context import Context
 from pilotbase.domain.account import may
@@ -34,15 +37,21 @@ def make_console(
     context: Context,
     *,
     public_url: str | None = None,
+    provider: Oidc | None = None,
     pages: Sequence[Page] = PAGES,
     say: Callable[[str], None] = print,
 ) -> ASGIApp:
-    """The ASGI application under `/console`; `/` leads to it. `public_url` is how browsers reach it from outside.
+    """The ASGI application under `/console`; `/` leads to it. `public_url` is how browsers reach it from outside,
+    `provider` an identity provider through which members may sign in too.
 
     Answers are made in threads, which take turns at the database of `context`. It trusts the header of `asked.CLIENT`: serve it
     behind the workers of the gateway alone.
     """
-    desk = Desk(context=context, pages=sorted(pages, key=lambda one: one.menu or 0), public_url=public_url, say=say)
+    door = ProviderDoor(provider) if provider is not None else None
+    name = door.name if door is not None else ""
+    desk = Desk(
+        context=context, pages=sorted(pages, key=lambda one: one.menu or 0), public_url=public_url, provider=name, say=say
+    )
     both, get, post = ["GET", "POST"], ["GET"], ["POST"]
     routes = [
         Route("/", _leading, methods=get),
@@ -50,8 +59,9 @@ def make_console(
         Route("/console/sign-in", _handled(desk, doors.sign_in), methods=both),
         Route("/console/sign-out", _handled(desk, doors.sign_out), methods=post),
         Route("/console/set-up", _handled(desk, doors.set_up_door), methods=both),
+        *(_provided(desk, door) if door is not None else ()),
         Route("/console/look", _handled(desk, doors.change_look), methods=post),
-        *(Route(one.path, _handled(desk, _page(one)), methods=both) for one in _in_order(pages)),
+        *(Route(one.path, _handled(desk, _page(one), one.uploads), methods=both) for one in _in_order(pages)),
         Route("/{rest:path}", _handled(desk, _nothing), methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
     app = Starlette(routes=routes, exception_handlers={405: _handled(desk, _unusual)})
@@ -59,18 +69,36 @@ def make_console(
     return app
 
 
+def _provided(desk: Desk, door: ProviderDoor) -> Sequence[Route]:
+    def back(desk: Desk, asked: Asked) -> Response:
+        return doors.come_back(desk, asked, door)
+
+    return (
+        Route("/console/provider", _handled(desk, door.leave), methods=["GET"]),
+        Route(BACK, _handled(desk, back), methods=["GET"]),
+    )
+
+
 def _in_order(pages: Sequence[Page]) -> list[Page]:
     """Paths with names in braces last: `/console/runs/new` is not a run called `new`."""
     return sorted(pages, key=lambda one: one.path.count("{"))
 
 
-def _handled(desk: Desk, handler: Handler) -> Callable[..., Awaitable[Response]]:
+def _handled(desk: Desk, handler: Handler, uploads: int = 0) -> Callable[..., Awaitable[Response]]:
     async def answer(request: Request, _: Exception | None = None) -> Response:
+        nothing = Asked(method="POST", path="", own=False, cookies=request.cookies)
+        # Large forms are read for members alone: nobody else fills this machine's disk.
+        known = uploads > 0 and request.method == "POST" and await run_in_threadpool(desk.signed, nothing) is not None
         try:
-            asked = await ask(request, desk.public_url)
+            asked = await ask(request, desk.public_url, uploads if known else 0)
         except TooLargeError:
-            return desk.refuse(Asked(method="POST", path="", own=False, cookies=request.cookies), 413)
-        return await run_in_threadpool(_answered, desk, asked, handler)
+            return desk.refuse(nothing, 413)
+        except GarbledError:
+            return desk.refuse(nothing, 400)
+        try:
+            return await run_in_threadpool(_answered, desk, asked, handler)
+        finally:
+            close(asked.files)
 
     return answer
 
@@ -126,9 +154,11 @@ def _shown(desk: Desk, asked: Asked, signed: Signed, page: Page, *, error: UserE
 
 
 def _led(
-    desk: Desk, asked: Asked, signed: Signed, page: Page, done: Shown | To, *, error: UserError | None = None, act: str = ""
+    desk: Desk, asked: Asked, signed: Signed, page: Page, done: Answer, *, error: UserError | None = None, act: str = ""
 ) -> Response:
-    """Answer with what a page shows, or lead on to where it leads."""
+    """Answer with what a page shows or sends, or lead on to where it leads."""
+    if isinstance(done, Sent):
+        return answers.sent(done.name, done.media_type, done.data)
     if isinstance(done, To):
         desk.notes.leave(signed.session, done.note or (desk.notes.take(signed.session) if asked.method == "GET" else ""))
         return answers.lead_on(done.path)

@@ -1,12 +1,15 @@
 """What a request asks, taken out of HTTP: everything behind it is plain functions that may run in a thread."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
 
-__all__ = ["CLIENT", "Asked", "TooLargeError", "ask", "own_path"]
+from pilotbase.console.page import Upload
+from pilotbase.console.parts import OversizedError, UnreadableError, is_parts, read_parts
+
+__all__ = ["CLIENT", "Asked", "GarbledError", "TooLargeError", "ask", "own_path"]
 
 CLIENT = "x-pilotbase-client"
 """The header in which a worker tells the client's address. Workers drop what a client puts there."""
@@ -15,7 +18,11 @@ _FIELDS = 1000
 
 
 class TooLargeError(Exception):
-    """A form of more than 1 MiB, or of too many fields."""
+    """A form of more bytes than its page takes (1 MiB where it takes no files), or of too many fields."""
+
+
+class GarbledError(Exception):
+    """A form with files that is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,7 @@ class Asked:
     place: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Upload] = field(default_factory=dict)
     cookies: Mapping[str, str] = field(default_factory=dict)
     accepted: str = ""
     referer: str = ""
@@ -41,10 +49,22 @@ class Asked:
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
 
 
-async def ask(request: Request, public_url: str | None) -> Asked:
-    """Read a request with its form. TooLargeError where it is too large."""
+async def ask(request: Request, public_url: str | None, uploads: int = 0) -> Asked:
+    """Read a request with its form, which may bring files of `uploads` bytes in all; who asks must then close them.
+
+    TooLargeError where it is too large, GarbledError where a form with files cannot be read.
+    """
     form: Mapping[str, str] = {}
-    if request.method == "POST":
+    files: Mapping[str, Upload] = {}
+    if request.method == "POST" and is_parts(request):
+        try:
+            fields, files = await read_parts(request, max(uploads, LARGEST))
+        except OversizedError:
+            raise TooLargeError from None
+        except UnreadableError:
+            raise GarbledError from None
+        form = _firsts(fields)
+    elif request.method == "POST":
         body = bytearray()
         async for piece in request.stream():
             body += piece
@@ -61,6 +81,7 @@ async def ask(request: Request, public_url: str | None) -> Asked:
         place={name: _clean(str(value)) for name, value in request.path_params.items()},
         query=_first(request.url.query),
         form=form,
+        files=files,
         cookies=request.cookies,
         accepted=headers.get("accept-language", ""),
         referer=headers.get("referer", ""),
@@ -72,7 +93,12 @@ def own_path(target: str, otherwise: str = "/console") -> str:
     fine = target.isprintable() and not any(part in target for part in ("\\", "..", "//", "@")) and len(target) < 2000
     parts = urlsplit(target) if fine else urlsplit("")
     inside = parts.path == "/console" or parts.path.startswith("/console/")
-    door = parts.path in ("/console/sign-in", "/console/sign-out", "/console/set-up", "/console/look")
+    door = parts.path.startswith("/console/provider") or parts.path in (
+        "/console/sign-in",
+        "/console/sign-out",
+        "/console/set-up",
+        "/console/look",
+    )
     return target if inside and not door and not parts.scheme and not parts.netloc and target.startswith("/c") else otherwise
 
 
@@ -96,6 +122,10 @@ def _first(text: str) -> Mapping[str, str]:
         pairs = parse_qsl(text, keep_blank_values=True, errors="replace", max_num_fields=_FIELDS)
     except ValueError:
         raise TooLargeError from None
+    return _firsts(pairs)
+
+
+def _firsts(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for name, value in pairs:
         found.setdefault(name, value.replace("\r\n", "\n").replace("\0", "\ufffd"))

@@ -1,12 +1,13 @@
 """All pages of the console, in the order of the menu."""
 
 from pilotbase.console.page import Page
-from pilotbase.console.pages import audit, gateway, home, incidents, members, own, releases, runs
+from pilotbase.console.pages import audit, catalog, gateway, home, incidents, members, own, releases, runs, tokens
 
 __all__ = ["PAGES"]
 
 PAGES: tuple[Page, ...] = (
     *home.PAGES,
+    *catalog.PAGES,
     *runs.PAGES,
     *gateway.PAGES,
     *releases.PAGES,
@@ -14,4 +15,5 @@ PAGES: tuple[Page, ...] = (
     *members.PAGES,
     *audit.PAGES,
     *own.PAGES,
+    *tokens.PAGES,
 )

@@ -26,11 +26,12 @@ WEEK, YEAR = 7 * 86_400, 365 * 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What all answers share. `say` tells the operator of faults."""
+    """What all answers share. `say` tells the operator of faults; `provider` names who else vouches for members."""
 
     context: Context
     pages: Sequence[Page]
     public_url: str | None = None
+    provider: str = ""
     say: Callable[[str], None] = print
     notes: Notes = field(default_factory=Notes)
 
@@ -79,6 +80,7 @@ class Desk:
             t=speak(language, words_of(page)),
             place=asked.place,
             query=asked.query,
+            files=asked.files,
             token=asked.cookies.get(SESSION, ""),
             session=signed.session,
             address=asked.address,
@@ -102,7 +104,7 @@ _ERRORS: Mapping[int, tuple[str, str]] = {
     ),
     404: ("Nothing here", "There is no such page, or you may not see it. Check the address, or ask an operator of this base."),
     405: ("This cannot be done", "The request is not one that this page makes. Go back, load the page again, and try once more."),
-    413: ("Too large", "The form holds more than 1 MiB. Shorten it, and send it again."),
+    413: ("Too large", "The form holds more than its page takes. Shorten it, or choose smaller files, and send it again."),
     500: (
         "Something went wrong",
         "It is not your fault. Try again; if it stays so, tell the operator of this base the number below.",

@@ -6,21 +6,32 @@ A new page is one file in `console/pages` with a `PAGES` tuple, one template, on
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from pilotbase.context import Context
 from pilotbase.domain.account import Member, Permit
 
-__all__ = ["Act", "Page", "Shown", "To", "Visit"]
+__all__ = ["Act", "Answer", "Page", "Sent", "Shown", "To", "Upload", "Visit"]
 
 Words = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A file that came with a form: its last name alone, whatever path the browser told; `file` is open until the act ends."""
+
+    name: str
+    size: int
+    file: BinaryIO = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
     """One request by a member who may see the page. `t` says a text in the member's language (`en` or `zh`).
 
-    `place` holds the parts of the path that the page names in braces, `query` the first value of each word behind `?`.
+    `place` holds the parts of the path that the page names in braces, `query` the first value of each word behind `?`, `files`
+    what was chosen in the fields of files, where the page takes any.
     """
 
     context: Context
@@ -29,6 +40,7 @@ class Visit:
     t: Words
     place: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Upload] = field(default_factory=dict)
 
     @property
     def who(self) -> str:
@@ -54,6 +66,18 @@ class To:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A file to keep: the browser saves it as `name`, and never shows it as a page of ours. `data` may be where it lies."""
+
+    name: str
+    data: bytes | Path
+    media_type: str = "application/octet-stream"
+
+
+Answer = Shown | To | Sent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """Something that a form of the page does. `do(visit, form)` gets the form's first values, and leads on or shows the page.
 
@@ -61,20 +85,22 @@ class Act:
     """
 
     permit: Permit
-    do: Callable[[Visit, Mapping[str, str]], To | Shown]
+    do: Callable[[Visit, Mapping[str, str]], Answer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page. `path` begins with `/console`; `title` is English, with a translation; `menu` is its place in the menu, or None.
 
-    A form posts to the page's own path with a field `act` that names one of `acts`.
+    A form posts to the page's own path with a field `act` that names one of `acts`. `uploads` is how many bytes a form with files
+    may hold in all (`enctype="multipart/form-data"`); 0 takes none.
     """
 
     name: str
     path: str
     title: str
     permit: Permit
-    show: Callable[[Visit], Shown | To]
+    show: Callable[[Visit], Answer]
     menu: int | None = None
     acts: Mapping[str, Act] = field(default_factory=dict)
+    uploads: int = 0

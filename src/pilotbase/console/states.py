@@ -49,6 +49,10 @@ STATES: Mapping[str, tuple[Tone, str, str]] = {
     "warning": ("doubt", "!", "warning"),
     "info": ("calm", "○", "information"),
     "near-miss": ("doubt", "!", "near miss"),
+    # entries of the catalogue
+    "draft": ("calm", "◌", "draft"),
+    "published": ("good", "●", "published"),
+    "withdrawn": ("calm", "○", "withdrawn"),
     # everything else
     "ok": ("good", "✓", "in order"),
     "yes": ("good", "✓", "yes"),

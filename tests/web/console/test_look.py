@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from tests.fakes.console_home import furnish, plain
+from tests.fakes.console_home import furnish, furnish_token, plain
 from tests.fakes.console_server import COOKIE, Client, ConsoleServer, path_of
 
 from pilotbase.console.contents import PAGES
@@ -66,6 +66,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     furnished = furnish(tmp_path_factory.mktemp("look"), plain)
     with ConsoleServer(furnished.home, furnished.time) as server, chromium() as browser:
         people: dict[str, Member] = {one: server.member(f"{one}@base.example", "operator", name="Li Wei") for one in LANGUAGES}
+        for one in people.values():
+            furnish_token(server.context, one)
         english, chinese = (server.signed_in(people[one]) for one in LANGUAGES)
         with (
             watched_context(browser, server.url, locale="en-GB") as (en, en_watch),
