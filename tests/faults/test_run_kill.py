@@ -107,7 +107,7 @@ def good(case):
 
 HELD = """while os.path.getsize(os.environ["CALLS"]) > 200 and not os.path.exists(os.environ["CALLS"].replace(".txt", ".go")):
         time.sleep(0.01)"""
-"""After some calls, what a candidate does until it may go on: however busy the machine, the run is at work when the signal comes."""
+"""What a candidate does after some calls until it may go on: the run is at work when the signal comes, however busy the machine."""
 
 
 def alive(pid: int) -> bool:
