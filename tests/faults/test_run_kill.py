@@ -107,7 +107,7 @@ def good(case):
 
 HELD = """while os.path.getsize(os.environ["CALLS"]) > 200 and not os.path.exists(os.environ["CALLS"].replace(".txt", ".go")):
         time.sleep(0.01)"""
-"""What a candidate does after some calls until it may go on: the run is at work when the signal comes, however busy the machine."""
+"""What a candidate does after some calls until it may go on: the run is at work when the signal comes on any machine."""
 
 
 def alive(pid: int) -> bool:
