@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pilotbase.domain.embedding import EmbeddingModel
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
 from pilotbase.store.disk import Disk
@@ -24,13 +25,14 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One home, opened."""
+    """One home, opened. `embeddings` is a model that turns texts into vectors, where the operator named one."""
 
     home: Path
     database: Database
     disk: Disk
     clock: Clock
     secrets: Secrets
+    embeddings: EmbeddingModel | None = None
 
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its evidence."""
@@ -53,15 +55,24 @@ class Context:
 
 
 @contextmanager
-def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, database: str | None = None) -> Iterator[Context]:
+def open_context(
+    home: Path,
+    *,
+    disk: Disk,
+    clock: Clock,
+    secrets: Secrets,
+    database: str | None = None,
+    embeddings: EmbeddingModel | None = None,
+) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
 
+    `embeddings`: the model by which texts are compared too, where there is one.
     `database`: the address of a PostgreSQL database instead of the file in the home. UserError where it cannot be reached.
     """
     disk.make_folder(home)
     found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets)
+        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets, embeddings=embeddings)
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

@@ -16,6 +16,9 @@ class Settings:
     `oidc_issuer` is an OpenID provider through which members may sign in, `oidc_client` this base's id there, and `oidc_name`
     what its button says; the secret is PILOTBASE_OIDC_SECRET.
 
+    `embeddings` is the root of an API that turns texts into vectors, `embeddings_model` the model; its key is the secret
+    PILOTBASE_EMBEDDINGS_KEY.
+
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
 
@@ -26,6 +29,8 @@ class Settings:
     oidc_issuer: str | None = None
     oidc_client: str | None = None
     oidc_name: str = ""
+    embeddings: str | None = None
+    embeddings_model: str | None = None
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -34,7 +39,8 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
-    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME.
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
+    PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL.
     """
     found = dict(os.environ if environment is None else environment)
     return Settings(
@@ -45,4 +51,6 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         oidc_issuer=found.get("PILOTBASE_OIDC_ISSUER") or None,
         oidc_client=found.get("PILOTBASE_OIDC_CLIENT") or None,
         oidc_name=found.get("PILOTBASE_OIDC_NAME") or "",
+        embeddings=found.get("PILOTBASE_EMBEDDINGS") or None,
+        embeddings_model=found.get("PILOTBASE_EMBEDDINGS_MODEL") or None,
     )

@@ -13,7 +13,19 @@ from pilotbase.errors import InvalidInput, UserError
 from pilotbase.store.audit import stamp, write
 from pilotbase.store.database import Database, Row
 
-__all__ = ["Event", "change", "create", "events", "find", "kind_of", "list_entries", "note", "set_state", "versions"]
+__all__ = [
+    "Event",
+    "all_published",
+    "change",
+    "create",
+    "events",
+    "find",
+    "kind_of",
+    "list_entries",
+    "note",
+    "set_state",
+    "versions",
+]
 
 E = TypeVar("E", bound=Entry)
 _COLUMNS: Final = "id, kind, organisation, state, document, created, published, version"
@@ -128,6 +140,12 @@ def versions(database: Database, kind: type[E], state: EntryState) -> dict[str, 
     """The version of each entry of a kind in a state, by id: what tells whether an index of them is still right."""
     rows = database.rows("SELECT id, version FROM entries WHERE kind = ? AND state = ?", (kind_of(kind), state))
     return {row["id"]: row["version"] for row in rows}
+
+
+def all_published(database: Database, kind: type[E]) -> list[E]:
+    """Every published entry of a kind: what an index is first made of."""
+    sql = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND state = ?"
+    return [_read(kind, row) for row in database.rows(sql, (kind_of(kind), "published"))]
 
 
 def note(database: Database, entry: str, kind: str, detail: Mapping[str, Any], *, now: datetime) -> None:
