@@ -1,7 +1,7 @@
 """All pages of the console, in the order of the menu."""
 
 from pilotbase.console.page import Page
-from pilotbase.console.pages import audit, catalog, gateway, home, incidents, members, own, releases, runs, tokens
+from pilotbase.console.pages import audit, catalog, gateway, home, incidents, indicators, members, own, releases, runs, tokens
 
 __all__ = ["PAGES"]
 
@@ -12,6 +12,7 @@ PAGES: tuple[Page, ...] = (
     *gateway.PAGES,
     *releases.PAGES,
     *incidents.PAGES,
+    *indicators.PAGES,
     *members.PAGES,
     *audit.PAGES,
     *own.PAGES,

@@ -8,11 +8,14 @@ from urllib.parse import urlencode
 from pilotbase.checks.metrics import metrics
 from pilotbase.console.entry_form import read_capability, read_need
 from pilotbase.console.entry_words import choices, condition_words, labels, lines
+from pilotbase.console.openness_words import component_words
 from pilotbase.console.page import Act, Answer, Page, Shown, To, Visit
 from pilotbase.domain.account import Permit, may
 from pilotbase.domain.entry import Capability, Entry, EntryState, Need
+from pilotbase.domain.openness import openness
 from pilotbase.errors import UserError
 from pilotbase.flows import catalogue
+from pilotbase.flows.journeys import journeys
 from pilotbase.flows.matches import matches
 
 __all__ = ["PAGES"]
@@ -193,8 +196,13 @@ def _matched(visit: Visit, entry: Need | Capability) -> Mapping[str, Any]:
     return {"found": found, "names": catalogue.named(visit.context), "told_conditions": condition_words(visit)}
 
 
+def _open(visit: Visit, need: Need) -> Mapping[str, Any]:
+    found = openness(need, journeys(visit.context, need=need.id), visit.context.clock.now())
+    return {"open": found, "components": component_words(visit)}
+
+
 def _need_more(visit: Visit, need: Need) -> Mapping[str, Any]:
-    return {**_matched(visit, need), "unknown": dict(catalogue.unknown_metrics(need.acceptance))}
+    return {**_matched(visit, need), **_open(visit, need), "unknown": dict(catalogue.unknown_metrics(need.acceptance))}
 
 
 NEEDS = Shelf(
