@@ -57,7 +57,7 @@ PLAN: Mapping[str, Any] = {
 def release_twice(
     context: Context, copied: Path, port: int, tried: Tried, environment: Mapping[str, str], say: Callable[[str], None]
 ) -> None:
-    """Serve router-1; release router-2, have it updated in silence on its way; mend it, and release it again to the end.
+    """Serve router-1; release router-2, which is updated in silence; mend it, and release it to the end.
 
     `copied` is the hotline's folder, whose server listens at `port`; the gateway runs in `environment`. UserError where it takes longer than two minutes.
     """
