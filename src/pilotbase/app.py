@@ -15,6 +15,11 @@ def opened(settings: Settings | None = None) -> Iterator[Context]:
     """The context of the home, and of the database, that the settings name."""
     found = settings or read_settings()
     with open_context(
-        found.home, disk=LocalDisk(), clock=SystemClock(), secrets=found.secret, database=found.database
+        found.home,
+        disk=LocalDisk(),
+        clock=SystemClock(),
+        secrets=found.secret,
+        database=found.database,
+        bounds=found.bounds,
     ) as context:
         yield context

@@ -4,10 +4,11 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pilotbase.domain.bounds import Bounds
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
 from pilotbase.store.disk import Disk
@@ -24,13 +25,20 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One home, opened."""
+    """One home, opened. `bounds` are those of uploaded pilots; `bounded` says that this context works on one."""
 
     home: Path
     database: Database
     disk: Disk
     clock: Clock
     secrets: Secrets
+    bounds: Bounds = field(default_factory=Bounds)
+    bounded: bool = False
+
+    def within_bounds(self) -> "Context":
+        """The same home for work on an uploaded pilot: of the secrets it knows those alone that the operator listed."""
+        secrets, allowed = self.secrets, self.bounds.names
+        return replace(self, bounded=True, secrets=lambda name: secrets(name) if name in allowed else None)
 
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its evidence."""
@@ -53,7 +61,9 @@ class Context:
 
 
 @contextmanager
-def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, database: str | None = None) -> Iterator[Context]:
+def open_context(
+    home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, database: str | None = None, bounds: Bounds | None = None
+) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
 
     `database`: the address of a PostgreSQL database instead of the file in the home. UserError where it cannot be reached.
@@ -61,7 +71,7 @@ def open_context(home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, data
     disk.make_folder(home)
     found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets)
+        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets, bounds=bounds or Bounds())
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

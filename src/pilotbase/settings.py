@@ -4,6 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast, get_args
+
+from pilotbase.domain.bounds import Bounds, CodePolicy
+from pilotbase.errors import UserError
 
 __all__ = ["Settings", "read_settings"]
 
@@ -12,6 +16,7 @@ __all__ = ["Settings", "read_settings"]
 class Settings:
     """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
     `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
+    `bounds` are those of pilots that members upload.
 
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
@@ -20,6 +25,7 @@ class Settings:
     environment: Mapping[str, str] = field(repr=False)
     database: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    bounds: Bounds = field(default_factory=Bounds)
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -27,11 +33,31 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL."""
+    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL.
+
+    For uploaded pilots PILOTBASE_ALLOW_HOSTS and PILOTBASE_ALLOW_VARIABLES, separated by commas (default: none), and
+    PILOTBASE_UPLOADED_CODE (default: off). UserError where one of them cannot be read.
+    """
     found = dict(os.environ if environment is None else environment)
     return Settings(
         home=Path(found.get("PILOTBASE_HOME") or ".pilotbase").absolute(),
         environment=found,
         database=found.get("PILOTBASE_DATABASE") or None,
         public_url=found.get("PILOTBASE_PUBLIC_URL") or None,
+        bounds=Bounds(
+            hosts=tuple(host.lower() for host in _listed(found.get("PILOTBASE_ALLOW_HOSTS"))),
+            variables=_listed(found.get("PILOTBASE_ALLOW_VARIABLES")),
+            code=_policy(found.get("PILOTBASE_UPLOADED_CODE") or "off"),
+        ),
     )
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _policy(text: str) -> CodePolicy:
+    if text not in get_args(CodePolicy):
+        hint = f"one of {', '.join(get_args(CodePolicy))}"
+        raise UserError(f"`{text[:60]}` is no way to treat uploaded code", where="PILOTBASE_UPLOADED_CODE", hint=hint)
+    return cast(CodePolicy, text)
