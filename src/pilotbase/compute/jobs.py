@@ -20,6 +20,7 @@ __all__ = [
     "create",
     "find",
     "finish",
+    "forecast_of",
     "get",
     "jobs_page",
     "newest_of_run",
@@ -99,6 +100,15 @@ def newest_of_workspace(database: Database, workspace: str, limit: int = 20) -> 
     """The jobs that were started last on a workspace."""
     rows = database.rows("SELECT * FROM jobs WHERE workspace = ? ORDER BY created DESC, id DESC LIMIT ?", (workspace, limit))
     return [_read(row) for row in rows]
+
+
+def forecast_of(database: Database, workspace: str, digest: str) -> Job | None:
+    """The newest forecast for a version of a workspace."""
+    row = database.row(
+        "SELECT * FROM jobs WHERE workspace = ? AND digest = ? AND kind = 'explain' ORDER BY created DESC, id DESC LIMIT 1",
+        (workspace, digest),
+    )
+    return _read(row) if row is not None else None
 
 
 def running(database: Database, home: str) -> list[Job]:

@@ -15,7 +15,10 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Permit = Literal[
     "own",  # one's own settings and sessions
     "home.read",
+    "pilots.read",
+    "pilots.write",
     "runs.read",
+    "runs.start",
     "routes.read",
     "routes.stop",
     "keys.read",
@@ -35,7 +38,10 @@ _INSIDE: frozenset[Role] = frozenset(("operator", "engineer", "reviewer", "audit
 PERMITS: Mapping[Permit, frozenset[Role]] = {
     "own": _ALL,
     "home.read": _ALL,
+    "pilots.read": _INSIDE,
+    "pilots.write": frozenset(("operator", "engineer")),
     "runs.read": _INSIDE,
+    "runs.start": frozenset(("operator", "engineer")),
     "routes.read": _INSIDE,
     "routes.stop": frozenset(("operator",)),
     "keys.read": frozenset(("operator", "auditor")),
