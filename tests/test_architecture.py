@@ -187,6 +187,7 @@ def test_every_direct_dependency_is_imported_and_every_import_is_declared() -> N
         "opentelemetry-sdk": "opentelemetry",
         "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
         "fastapi": "fastapi",
+        "pyjwt": "jwt",
         "argon2-cffi": "argon2",
     }
     unseen = {"scikit-learn", "python-multipart"}  # the examples' library; what Starlette reads forms with

@@ -21,5 +21,7 @@ def opened(settings: Settings | None = None) -> Iterator[Context]:
         secrets=found.secret,
         database=found.database,
         bounds=found.bounds,
+        mail=found.mail,
+        public_url=found.public_url,
     ) as context:
         yield context

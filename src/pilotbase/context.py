@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pilotbase.domain.alert import Channel
 from pilotbase.domain.bounds import Bounds
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
@@ -25,13 +26,17 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One home, opened. `bounds` are those of uploaded pilots; `bounded` says that this context works on one."""
+    """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is where
+    the links in them lead. `bounds` are those of uploaded pilots; `bounded` says that this context works on one.
+    """
 
     home: Path
     database: Database
     disk: Disk
     clock: Clock
     secrets: Secrets
+    mail: Channel | None = None
+    public_url: str | None = None
     bounds: Bounds = field(default_factory=Bounds)
     bounded: bool = False
 
@@ -62,7 +67,15 @@ class Context:
 
 @contextmanager
 def open_context(
-    home: Path, *, disk: Disk, clock: Clock, secrets: Secrets, database: str | None = None, bounds: Bounds | None = None
+    home: Path,
+    *,
+    disk: Disk,
+    clock: Clock,
+    secrets: Secrets,
+    database: str | None = None,
+    mail: Channel | None = None,
+    public_url: str | None = None,
+    bounds: Bounds | None = None,
 ) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
 
@@ -71,7 +84,16 @@ def open_context(
     disk.make_folder(home)
     found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets, bounds=bounds or Bounds())
+        yield Context(
+            home=home,
+            database=found,
+            disk=disk,
+            clock=clock,
+            secrets=secrets,
+            mail=mail,
+            public_url=public_url,
+            bounds=bounds or Bounds(),
+        )
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

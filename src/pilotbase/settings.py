@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast, get_args
 
+from pilotbase.domain.alert import Channel
 from pilotbase.domain.bounds import Bounds, CodePolicy
 from pilotbase.errors import UserError
 
@@ -18,6 +19,11 @@ class Settings:
     `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
     `bounds` are those of pilots that members upload.
 
+    `oidc_issuer` is an OpenID provider through which members may sign in, `oidc_client` this base's id there, and `oidc_name`
+    what its button says; the secret is PILOTBASE_OIDC_SECRET.
+
+    `mail` is the server through which members are written to, and the sender's address; None: no letters are sent.
+
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
 
@@ -26,6 +32,10 @@ class Settings:
     database: str | None = field(default=None, repr=False)
     public_url: str | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    oidc_issuer: str | None = None
+    oidc_client: str | None = None
+    oidc_name: str = ""
+    mail: Channel | None = None
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -33,7 +43,9 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL.
+    """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
+    and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
 
     For uploaded pilots PILOTBASE_ALLOW_HOSTS and PILOTBASE_ALLOW_VARIABLES, separated by commas (default: none), and
     PILOTBASE_UPLOADED_CODE (default: off). UserError where one of them cannot be read.
@@ -44,6 +56,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         environment=found,
         database=found.get("PILOTBASE_DATABASE") or None,
         public_url=found.get("PILOTBASE_PUBLIC_URL") or None,
+        oidc_issuer=found.get("PILOTBASE_OIDC_ISSUER") or None,
+        oidc_client=found.get("PILOTBASE_OIDC_CLIENT") or None,
+        oidc_name=found.get("PILOTBASE_OIDC_NAME") or "",
+        mail=_mail(found),
         bounds=Bounds(
             hosts=tuple(host.lower() for host in _listed(found.get("PILOTBASE_ALLOW_HOSTS"))),
             variables=_listed(found.get("PILOTBASE_ALLOW_VARIABLES")),
@@ -61,3 +77,24 @@ def _policy(text: str) -> CodePolicy:
         hint = f"one of {', '.join(get_args(CodePolicy))}"
         raise UserError(f"`{text[:60]}` is no way to treat uploaded code", where="PILOTBASE_UPLOADED_CODE", hint=hint)
     return cast(CodePolicy, text)
+
+
+def _mail(found: Mapping[str, str]) -> Channel | None:
+    """The channel without addresses; its name and password stay in their variables until a letter is sent."""
+    server = found.get("PILOTBASE_MAIL")
+    if not server:
+        return None
+    logs_in = bool(found.get("PILOTBASE_MAIL_USER") or found.get("PILOTBASE_MAIL_PASSWORD"))
+    channel = Channel(
+        email=("somebody@example.org",),
+        smtp=server,
+        from_=found.get("PILOTBASE_MAIL_FROM"),
+        user_env="PILOTBASE_MAIL_USER" if logs_in else None,
+        password_env="PILOTBASE_MAIL_PASSWORD" if logs_in else None,
+        tls=found.get("PILOTBASE_MAIL_TLS") or "starttls",  # type: ignore[arg-type]
+    )
+    if channel.tls not in ("starttls", "tls", "none"):
+        raise UserError("it is none of starttls, tls and none", where="PILOTBASE_MAIL_TLS", hint="leave it out for starttls")
+    for problem in channel.problems():
+        raise UserError(f"{'.'.join(map(str, problem.path))}: {problem.message}", where="PILOTBASE_MAIL", hint=problem.hint)
+    return replace(channel, email=())

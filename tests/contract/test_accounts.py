@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from tests.fakes.postgres import place, postgres_server, postgres_url
 
-from pilotbase.accounts import members, organisations, sessions, throttle
-from pilotbase.domain.account import Member
+from pilotbase.accounts import members, organisations, sessions, throttle, tokens
+from pilotbase.domain.account import Member, may
 from pilotbase.errors import UserError
 from pilotbase.store.audit import entries, verify, write
 from pilotbase.store.database import Database
@@ -170,3 +170,53 @@ def test_the_last_two_operators_cannot_put_each_other_out(place: Path | str) -> 
         for thread in threads:
             thread.join()
         assert refused == [409] and sum(m.disabled is None for m in members.list_members(database)) == 1
+
+
+def test_a_token_is_made_used_and_revoked_and_its_text_is_kept_nowhere(database: Database) -> None:
+    chief = first(database)
+    until = NOW + timedelta(days=30)
+    words = {"name": "nightly", "scopes": ["usage.read", "runs.read"], "expires": until, "who": "member:li", "now": NOW}
+    token, text = tokens.make(database, chief, **words)  # type: ignore[arg-type]
+    assert text.startswith(f"{token.id}_") and token.scopes == ("runs.read", "usage.read")
+    found = tokens.find(database, text, NOW + timedelta(minutes=90))
+    assert found is not None and (found.member, found.token) == (chief, token)
+    (listed,) = tokens.list_tokens(database, chief.id)
+    assert listed.used == NOW + timedelta(hours=1)
+    for other in (
+        text[:-1],
+        text + "x",
+        text[:-1] + ("a" if text[-1] != "a" else "b"),
+        "",
+        "pbt_",
+        token.id,
+        "\ud800",
+        text.upper(),
+    ):
+        assert tokens.find(database, other, NOW) is None, other
+    assert tokens.find(database, text, until) is None
+    with pytest.raises(UserError, match="no token"):
+        tokens.revoke(database, token.id, who="x", now=NOW, member="mem_other")
+    assert tokens.revoke(database, token.id, who="member:li", now=NOW)[1]
+    assert not tokens.revoke(database, token.id, who="member:li", now=NOW)[1]
+    assert tokens.find(database, text, NOW) is None
+    told = entries(database, subject=token.id)
+    assert [e.action for e in told] == ["token.revoke", "token.create"] and text[15:] not in str(told)
+    stored = database.row("SELECT digest FROM tokens WHERE id = ?", (token.id,))
+    assert stored is not None and text[15:] not in stored["digest"]
+
+
+def test_a_token_dies_with_its_member_and_follows_the_members_roles(database: Database) -> None:
+    chief = first(database)
+    made = engineer(database, "wang", chief.organisation, "auditor")
+    words = {"name": "n", "expires": NOW + timedelta(days=30), "who": "x", "now": NOW}
+    with pytest.raises(UserError, match=r"may not do `members\.write`"):
+        tokens.make(database, made, scopes=["members.write"], **words)  # type: ignore[arg-type]
+    _, text = tokens.make(database, made, scopes=["audit.read"], **words)  # type: ignore[arg-type]
+    members.set_roles(database, made.id, ["engineer"], version=1, who="x", now=NOW)
+    found = tokens.find(database, text, NOW)
+    assert found is not None and not may(found.member, "audit.read", scopes=found.token.scopes)
+    members.disable(database, made.id, version=2, who="x", now=NOW)
+    assert tokens.find(database, text, NOW) is None
+    members.enable(database, made.id, version=3, who="x", now=NOW)
+    assert tokens.find(database, text, NOW) is None, "what died stays dead"
+    assert tokens.list_tokens(database, made.id)[0].revoked == NOW

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes.chat_server import Behaviour, ChatServer
 from tests.fakes.fake_time import FakeTime
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.domain.evidence import Ask, Reply
 from pilotbase.ports import Prompting, TargetContext
@@ -49,7 +50,7 @@ def converse(
             finally:
                 await asked.aclose()
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 def reply_to(*behaviours: Behaviour, open_loop: bool = False, **options: Any) -> tuple[Reply, int, list[float]]:

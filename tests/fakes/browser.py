@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from tests.fakes.patience import PATIENCE
 
 __all__ = ["BROWSER", "MISSING", "Watch", "chromium", "watched_context"]
 
@@ -63,7 +64,7 @@ def watched_context(browser: Browser, url: str, **options: Any) -> Iterator[tupl
     watch = Watch(urlsplit(url).netloc)
     context.on("request", lambda request: watch.asked.append(request.url))
     context.on("page", watch.look_at)
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE * 1000)
     try:
         yield context, watch
     finally:

@@ -37,7 +37,7 @@ def render(page: Page, seen: Visit, *, note: str = "") -> str:
     return rendering.render(shown, seen, page=page, menu=(page,), csrf="token", note=note)
 
 
-def act(page: Page, name: str, seen: Visit, **form: str) -> To | str:
+def act(page: Page, name: str, seen: Visit, /, **form: str) -> To | str:
     """What a form of the page leads to: another page, or this one again as HTML."""
     done = page.acts[name].do(seen, form)
     if isinstance(done, To):

@@ -5,24 +5,32 @@ furnished.places["run"]        # what stands for `{run}` in the path of a page
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
 
+from tests.fakes.console_cases import furnish_case
 from tests.fakes.watched import CHECKS, WORDS, Time, World, watched
 from tests.fakes.workspaces import job_on, kept, pilot_files
 from tests.flows.support import Base, cases
 
+from pilotbase.accounts import organisations
+from pilotbase.catalog import entries
 from pilotbase.compute import jobs
+from pilotbase.context import Context
+from pilotbase.domain.account import Member
+from pilotbase.domain.entry import Acceptance, Capability, Certificate, Need
 from pilotbase.domain.quantity import parse_money
 from pilotbase.domain.traffic import Route, Tie, Upstream
 from pilotbase.flows.incident import Report, contain_incident, report_incident
 from pilotbase.flows.incident_facts import Facts
+from pilotbase.flows.tokens import create_token
 from pilotbase.flows.workspace import change_files
 from pilotbase.gateway import keys, routes, stops
 from pilotbase.gateway.secret_key import load_pepper
 from pilotbase.spec.plan import read_plan
 
-__all__ = ["EVIL", "Furnished", "Word", "furnish", "hostile", "plain"]
+__all__ = ["EVIL", "Furnished", "Word", "furnish", "furnish_token", "hostile", "plain"]
 
 Word = Callable[[str], str]
 EVIL = "evil-"
@@ -55,7 +63,7 @@ def hostile(place: str) -> str:
 
 
 def furnish(folder: Path, word: Word = plain) -> Furnished:
-    """A run, a release that is under way and one that went back, with its incident and alert, keys, stops, a near miss."""
+    """A run, a release under way and one that went back, with its incident and alert, keys, stops, a near miss, a case."""
     home = folder / "home"
     run = _run(folder, home, word)
     plan = read_plan({**WORDS, "bearer": word("bearer"), "rungs": [dict(rung) for rung in SHADOW]})
@@ -67,6 +75,13 @@ def furnish(folder: Path, word: Word = plain) -> Furnished:
         one.passes(8.0, every=2.0)
         assert not one.release.over
         return _rest(one, home, run, word)
+
+
+def furnish_token(context: Context, member: Member, word: Word = plain) -> str:
+    """A token of a member, whose name somebody typed; its text, which no page may show again."""
+    name = word("token")[:120]
+    wish = {"name": name, "scopes": ["home.read"], "expires": "30d"}
+    return create_token(context, member, who="test", **wish)[1]  # type: ignore[arg-type]
 
 
 def _run(folder: Path, home: Path, word: Word) -> str:
@@ -97,8 +112,9 @@ def _rest(one: World, home: Path, run: str, word: Word) -> Furnished:
     report_incident(one.context, Report(route="n", kind="near-miss", facts=Facts(title=word("near"))), who="test")
     workspace, job = _jobs(one, word)
     places = {
+        **_catalogue(one, word),
         "run": run, "pilot": workspace, "job": job, "candidate": "good", "case": "c3", "route": "quiet", "key": key.id,
-        "release": "r2", "incident": found.id, "form": "json",
+        "release": "r2", "incident": found.id, "form": "json", "admission": furnish_case(one.context, word, run, found.id),
     }  # fmt: skip
     return Furnished(home=home, time=one.time, places=places, secrets=(token, other, pepper.hex()))
 
@@ -121,6 +137,33 @@ def _jobs(one: World, word: Word) -> tuple[str, str]:
     told = {"steps": [step], "checks": {word("candidate"): [check]}, "notes": [word("progress")]}
     jobs.beat(one.database, job.id, "o", progress=told)
     return right.id, job.id
+
+
+def _catalogue(one: World, word: Word) -> Mapping[str, str]:
+    """A need and a capability, both published, which are matched; a draft of each kind."""
+    now = one.time.now()
+    home = organisations.create(one.database, word("hospital")[:120], who="test", now=now).id
+    check = Acceptance(metric="sensitivity", require=">= 0.95")
+    need = Need(
+        id="", organisation=home, created=now, title=word("need"), text=f"{word('need-text')} 胸片 肺结节",
+        area="livelihood", field=word("field"), tags=(word("tag"), "胸片"), data="personal", access="application",
+        budget="500000 CNY",
+        acceptance=(check, Acceptance(metric=word("metric"), require=">= 1")), papers=(word("paper"),), pack=word("pack"),
+        constraints=word("constraints"), deployments=("on-premises",),
+    )  # fmt: skip
+    capability = Capability(
+        id="", organisation=home, created=now, title=word("capability"), text=f"{word('offer')} 胸片 肺结节 检出",
+        application=word("application"), areas=("livelihood",), data=("personal",), price="200000 CNY",
+        tags=(word("tag"), "胸片"), field=word("field"), deployments=("on-premises",), evidence=("sha256:" + "0" * 64,),
+        certificates=(Certificate(name=word("paper"), issuer=word("issuer"), number=word("number"), until=date(2099, 1, 1)),),
+    )  # fmt: skip
+    places = {}
+    for kind, entry in (("need", need), ("capability", capability)):
+        entries.create(one.database, replace(entry, title=word("draft")), who="test", now=now)
+        made = entries.create(one.database, entry, who="test", now=now)
+        entries.set_state(one.database, type(entry), made.id, "published", version=1, who="test", now=now)
+        places[kind] = made.id
+    return places
 
 
 def _wanted(word: Word) -> keys.Wanted:

@@ -23,6 +23,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
+from tests.fakes.patience import PATIENCE
 from tests.fakes.watched import Time
 
 from pilotbase.accounts import members, organisations, sessions
@@ -100,7 +101,7 @@ class Client:
 
     def __init__(self, url: str, *, csrf: str = "") -> None:
         self.url, self.csrf = url, csrf
-        self.http = httpx2.Client(base_url=url, follow_redirects=False, timeout=30.0, trust_env=False)
+        self.http = httpx2.Client(base_url=url, follow_redirects=False, timeout=PATIENCE, trust_env=False)
 
     def get(self, path: str, **headers: str) -> httpx2.Response:
         return self.http.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
@@ -156,7 +157,7 @@ class ConsoleServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._server.stop()
-        self._thread.join(timeout=20)
+        self._thread.join(timeout=PATIENCE)
         self._stack.close()
 
     def application(self, context: Context) -> Any:
@@ -167,7 +168,8 @@ class ConsoleServer:
         """A new member of the one organisation."""
         now = self.time.now()
         if not self._organisation:
-            self._organisation = organisations.create(self.context.database, "Base", who="test", now=now).id
+            known = organisations.find_named(self.context.database, "Base")  # a furnished home has it already
+            self._organisation = (known or organisations.create(self.context.database, "Base", who="test", now=now)).id
         return members.create(
             self.context.database, login=login, name=name or login, organisation=self._organisation, roles=roles,
             password=password, who="test", now=now,
@@ -198,7 +200,7 @@ class ConsoleServer:
     def raw(self, method: str, path: str, *headers: str) -> tuple[int, bytes]:
         """Send a head as it is, which no well-meaning client would: (status, everything that came back)."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(self.url).netloc}", "Connection: close", *headers]
-        with socket.create_connection(self._listening.getsockname(), timeout=20) as connection:
+        with socket.create_connection(self._listening.getsockname(), timeout=PATIENCE) as connection:
             connection.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("utf-8"))
             came = b"".join(iter(lambda: connection.recv(65536), b""))
         return int(came.split(b" ", 2)[1]), came

@@ -21,6 +21,7 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.context import Context, SystemClock, open_context
 from pilotbase.domain.access import AccessKey
@@ -149,11 +150,12 @@ class Serving:
         # Each worker closes its own listening socket when it ends.
         life = asyncio.create_task(worker.run(theirs, self._listening.dup(), signals=False))
         done, _ = await asyncio.wait(
-            [life, waiting := asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED, timeout=30
+            [life, waiting := asyncio.create_task(ready.wait())], return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE
         )
         waiting.cancel()
         if life in done:
             life.result()
+        assert waiting in done, f"{name} did not come to serve"
         self.crew.append(worker)
         self._lives.append(life)
 
@@ -276,7 +278,7 @@ class _Quiet(Peer):
             super().tell(word, body)
 
 
-async def until(true: Any, seconds: float = 10.0) -> None:
+async def until(true: Any, seconds: float = PATIENCE) -> None:
     """Wait for something to become true, looking again whenever the loop comes around."""
     async with asyncio.timeout(seconds):
         while not true():

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import orjson
 from tests.fakes.gateway import Answered, Serving
+from tests.fakes.patience import PATIENCE
 from tests.fakes.upstream_server import Behaviour, piece, streams
 
 __all__ = ["Each", "Live", "endless"]
@@ -33,12 +34,12 @@ class Live:
     def status(self) -> int:
         return self.response.status
 
-    async def rest(self, seconds: float = 10.0) -> bytes:
+    async def rest(self, seconds: float = PATIENCE) -> bytes:
         """All that follows, to its end."""
         async with asyncio.timeout(seconds):
             return await self.response.content.read()
 
-    async def error(self, seconds: float = 10.0) -> str:
+    async def error(self, seconds: float = PATIENCE) -> str:
         """The code of the error that ends it in band; no `[DONE]` may follow."""
         rest = await self.rest(seconds)
         assert b"[DONE]" not in rest
@@ -75,7 +76,7 @@ class Each(Serving):
         told = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         url = f"{self.urls[at]}/v1/chat/completions"
         response = await self.session.post(url, data=orjson.dumps(body), headers=told)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             head = await response.content.readuntil(b"\n\n")
         return Live(response, head)
 

@@ -18,7 +18,7 @@ MESSAGES = [{"role": "user", "content": "{x}"}]
 
 FAST: Mapping[str, Any] = {
     "bearer": "Dr. Wang",
-    "evidence": {"block": "100ms", "late": "5s", "within": "5s"},
+    "evidence": {"block": "100ms", "late": "60s", "within": "60s"},
     "drift": None,
     "budget": None,
 }

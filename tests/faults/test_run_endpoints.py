@@ -13,7 +13,7 @@ CHECKS = [accuracy(">= 0.3"), {"metric": "failure-rate", "require": "<= 0.5"}, {
 
 
 def chat(url: str, **options: Any) -> dict[str, Any]:
-    given = {"url": url, "model": "m", "retries": 0, "timeout": "1s", "concurrency": 4, **options}
+    given = {"url": url, "model": "m", "retries": 0, "timeout": "30s", "concurrency": 4, **options}
     return {"target": {"openai": given}, "prompt": "Is {x} odd?"}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.chat_server import answers
+from tests.fakes.patience import PATIENCE
 from tests.flows.support import Base, accuracy, cases, estimates, serving
 
 from pilotbase.pilots.records import find_run
@@ -84,7 +85,7 @@ def test_no_process_of_a_candidate_outlives_a_killed_run(base: Base) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     pid = int(base.counted()[0])
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not alive(pid)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.fake_time import FakeTime
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.adaptive import LONGEST_PAUSE, Slots, backoff, read_retry_after
 
@@ -142,7 +143,7 @@ def test_a_cancelled_waiter_leaves_no_slot_behind() -> None:
         slots.dropped()
         return slots.under_way
 
-    assert asyncio.run(asyncio.wait_for(story(), 5)) == 0
+    assert asyncio.run(asyncio.wait_for(story(), PATIENCE)) == 0
 
 
 @given(st.lists(st.sampled_from(["take", "good", "bad", "drop"]), max_size=200), st.integers(1, 20))

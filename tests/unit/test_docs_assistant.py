@@ -12,6 +12,7 @@ import orjson
 import pytest
 from aiohttp import web
 from tests.fakes.asking import ask, target
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.domain.evidence import Reply
 
@@ -40,7 +41,7 @@ def visit(server: Any, story: Callable[[str], Awaitable[Any]]) -> Any:
         finally:
             await runner.cleanup()
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 def test_streamed_and_whole_answers_are_the_same_with_usage(server: Any) -> None:

@@ -1,1 +1,1 @@
-"""Accounts: organisations, members, passwords, sessions, and how often one may try to sign in."""
+"""Accounts: organisations, members, passwords, sessions, tokens, and how often one may try to sign in."""

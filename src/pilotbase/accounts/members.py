@@ -6,7 +6,7 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Any, Final
 
-from pilotbase.accounts import organisations, passwords, sessions, throttle
+from pilotbase.accounts import organisations, passwords, sessions, throttle, tokens
 from pilotbase.accounts.rows import COLUMNS, find, find_login, present, read, replace_row, values
 from pilotbase.accounts.sign_in import prove, sign_in
 from pilotbase.domain.account import ROLES, Member, Role
@@ -72,10 +72,11 @@ def is_empty(database: Database) -> bool:
     return database.row("SELECT id FROM members LIMIT 1") is None
 
 
-def list_members(database: Database, organisation: str | None = None) -> list[Member]:
-    """All members, or those of one organisation, by login; disabled ones too."""
-    where, given = ("WHERE organisation = ? ", (organisation,)) if organisation is not None else ("", ())
-    return [read(row) for row in database.rows(f"SELECT {COLUMNS} FROM members {where}ORDER BY login", given)]
+def list_members(database: Database, organisation: str | None = None, *, after: str = "", limit: int = 1_000_000) -> list[Member]:
+    """Members, or those of one organisation, by login, disabled ones too; at most `limit` of those behind the login `after`."""
+    where, given = ("AND organisation = ? ", (organisation,)) if organisation is not None else ("", ())
+    rows = database.rows(f"SELECT {COLUMNS} FROM members WHERE login > ? {where}ORDER BY login LIMIT ?", (after, *given, limit))
+    return [read(row) for row in rows]
 
 
 def set_roles(database: Database, member: str, roles: Iterable[str], *, version: int, who: str, now: datetime) -> Member:
@@ -88,12 +89,13 @@ def set_roles(database: Database, member: str, roles: Iterable[str], *, version:
 
 
 def disable(database: Database, member: str, *, version: int, who: str, now: datetime) -> Member:
-    """Let a member in no more, and end all sessions. UserError (409) for the last operator."""
+    """Let a member in no more, end all sessions and revoke all tokens, for good. UserError (409) for the last operator."""
     with database.transaction():
         before = present(database, member, version)
         if before.disabled is not None:
             return before
         sessions.end_all(database, member)
+        tokens.revoke_all(database, member, now=now)
         return _put(database, before, replace(before, disabled=now), "member.disable", {}, who, now)
 
 

@@ -54,9 +54,14 @@ def find_named(database: Database, name: str) -> Organisation | None:
     return _read(row) if row is not None else None
 
 
-def list_organisations(database: Database) -> list[Organisation]:
-    """All of them, by name."""
-    return [_read(row) for row in database.rows(f"SELECT {_COLUMNS} FROM organisations ORDER BY name, id")]
+def list_organisations(database: Database, *, after: tuple[str, str] = ("", ""), limit: int = 1_000_000) -> list[Organisation]:
+    """By name, at most `limit` of those behind the one of this (name, id)."""
+    name, last = after
+    rows = database.rows(
+        f"SELECT {_COLUMNS} FROM organisations WHERE name > ? OR (name = ? AND id > ?) ORDER BY name, id LIMIT ?",
+        (name, name, last, limit),
+    )
+    return [_read(row) for row in rows]
 
 
 def _check(organisation: Organisation) -> None:

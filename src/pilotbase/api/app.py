@@ -1,11 +1,21 @@
-"""The administration API: the same stories as the command line, over HTTP, for bearers of an admin key."""
+"""The API: the same stories as the command line and the console, over HTTP, for bearers of a token or an admin key."""
 
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from pilotbase import __version__
-from pilotbase.api import key_paths, report_paths, route_paths, stop_paths
+from pilotbase.api import (
+    incident_paths,
+    key_paths,
+    member_paths,
+    release_paths,
+    report_paths,
+    route_paths,
+    run_paths,
+    stop_paths,
+)
 from pilotbase.api.access import gatekeeper
+from pilotbase.api.etags import Conditional
 from pilotbase.api.problems import RESPONSES, answer_errors
 from pilotbase.api.size import SizeLimit
 from pilotbase.context import Context
@@ -19,7 +29,7 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
     Operations run in threads and take turns at the database of `context`: give it a connection of its own where others wait.
     """
     app = FastAPI(
-        title="pilotbase administration",
+        title="pilotbase",
         version=__version__,
         openapi_url="/api/openapi.json",
         docs_url=None,
@@ -29,10 +39,14 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
     answer_errors(app)
     admit = gatekeeper(context, pepper)
     for paths in (
+        run_paths.paths(context),
         route_paths.paths(context, admit),
         key_paths.paths(context, pepper, admit),
         stop_paths.paths(context, admit),
+        release_paths.paths(context, admit),
+        incident_paths.paths(context, admit),
+        member_paths.paths(context, admit),
         report_paths.paths(context),
     ):
         app.include_router(paths, prefix="/api/v1", dependencies=[Depends(admit)], responses=RESPONSES)
-    return SizeLimit(app)
+    return SizeLimit(Conditional(app))

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 
-from pilotbase.api.shapes import AuditEntry, Health, Reconciliation, Usage
+from pilotbase.api.access import needs
+from pilotbase.api.paging import Listed, Paged
+from pilotbase.api.shapes.reports import AuditEntry, Health, Reconciliation, Usage
 from pilotbase.context import Context
 from pilotbase.flows.usage import usage
 from pilotbase.gateway.audit import entries, stored_epoch
@@ -19,7 +21,7 @@ def paths(context: Context) -> APIRouter:
     """The reports."""
     router = APIRouter(tags=["reports"])
 
-    @router.get("/usage", summary="What was used and what it cost")
+    @router.get("/usage", summary="What was used and what it cost", openapi_extra=needs("usage.read"))
     def used(
         by: Annotated[Literal["key", "route", "day"], Query()] = "key",
         since: Annotated[str | None, Query(description="a day, a time, or so long ago, as in 7d")] = None,
@@ -27,7 +29,7 @@ def paths(context: Context) -> APIRouter:
     ) -> Usage:
         return Usage(**usage(context, by, since, until))
 
-    @router.get("/usage/reconcile", summary="Whether the ledger adds up")
+    @router.get("/usage/reconcile", summary="Whether the ledger adds up", openapi_extra=needs("usage.read"))
     def reconciled() -> Reconciliation:
         report = reconcile(context.database, context.home / "gateway" / "ledger", context.disk)
         return Reconciliation(
@@ -37,17 +39,30 @@ def paths(context: Context) -> APIRouter:
             waiting=list(report.waiting),
         )
 
-    @router.get("/audit", summary="Who changed what, newest first")
+    @router.get("/audit", summary="Who changed what, newest first", openapi_extra=needs("audit.read"))
     def audited(
-        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        before: Annotated[str | None, Query(description="the id of the last entry seen")] = None,
-    ) -> list[AuditEntry]:
-        return [
-            AuditEntry(id=one.id, at=one.at, who=one.who, action=one.action, subject=one.subject, detail=dict(one.detail))
-            for one in entries(context.database, limit=limit, before=before)
-        ]
+        paging: Paged,
+        who: Annotated[str, Query(description="what it begins with, as in member:li", max_length=200)] = "",
+        action: Annotated[str, Query(description="what it begins with, as in release.", max_length=200)] = "",
+        subject: Annotated[str, Query(description="what it begins with", max_length=200)] = "",
+    ) -> Listed[AuditEntry]:
+        found = entries(
+            context.database,
+            limit=paging.limit + 1,
+            before=paging.before or None,
+            who=who,
+            action=action,
+            subject=subject,
+        )
+        return paging.page(
+            found,
+            lambda one: (one.id,),
+            lambda one: AuditEntry(
+                id=one.id, at=one.at, who=one.who, action=one.action, subject=one.subject, detail=dict(one.detail)
+            ),
+        )
 
-    @router.get("/health", summary="Whether the base answers")
+    @router.get("/health", summary="Whether the base answers", openapi_extra=needs("home.read"))
     def health() -> Health:
         stopped = any(stop.kind == "all" for stop in list_stops(context.database))
         return Health(status="ok", epoch=stored_epoch(context.database), stopped=stopped)

@@ -1,14 +1,15 @@
 """`/api/v1/routes`."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 
-from pilotbase.api.access import Caller
-from pilotbase.api.shapes import RouteAdded, RouteWanted
+from pilotbase.api.access import Admit, Caller, needs
+from pilotbase.api.paging import Listed, Paged
+from pilotbase.api.replays import Once, once
+from pilotbase.api.shapes.traffic import RouteAdded, RouteWanted
 from pilotbase.context import Context
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import announce, said
@@ -20,16 +21,19 @@ __all__ = ["paths"]
 _DOSSIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
-def paths(context: Context, admit: Callable[..., Caller]) -> APIRouter:
+def paths(context: Context, admit: Admit) -> APIRouter:
     """The operations on routes."""
     router = APIRouter(tags=["routes"])
 
-    @router.get("/routes", summary="All routes")
-    def listed() -> list[dict[str, Any]]:
-        return [routes.document_of(one.route) for one in routes.list_routes(context.database)]
+    repeatable = once(context, admit)
 
-    @router.post("/routes", status_code=201, summary="Serve a route from now on")
-    def add(wanted: RouteWanted, caller: Annotated[Caller, Depends(admit)]) -> RouteAdded:
+    @router.get("/routes", summary="The routes that are served, by name", openapi_extra=needs("routes.read"))
+    def listed(paging: Paged) -> Listed[dict[str, Any]]:
+        found = routes.list_routes(context.database, after=paging.before, limit=paging.limit + 1)
+        return paging.page(found, lambda one: (one.route.name,), lambda one: routes.document_of(one.route))
+
+    @router.post("/routes", status_code=201, summary="Serve a route from now on", openapi_extra=needs("routes.write"))
+    def add(wanted: RouteWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> RouteAdded:
         _refuse_targets(wanted.route)
         wish = Wish(
             document=wanted.route,
@@ -40,17 +44,21 @@ def paths(context: Context, admit: Callable[..., Caller]) -> APIRouter:
             reason=wanted.reason,
             replace=wanted.replace,
         )
-        done = add_route(context, wish, who=caller.who)
-        return RouteAdded(route=routes.document_of(done.route), warning=done.warning)
 
-    @router.get("/routes/{name:path}", summary="One route")
+        def work() -> RouteAdded:
+            done = add_route(context, wish, who=caller.who)
+            return RouteAdded(route=routes.document_of(done.route), warning=done.warning)
+
+        return repeated(work, status=201)
+
+    @router.get("/routes/{name:path}", summary="One route", openapi_extra=needs("routes.read"))
     def show(name: str) -> dict[str, Any]:
         found = routes.find_route(context.database, name)
         if found is None:
             raise routes.unknown(context.database, name)
         return routes.document_of(found.route)
 
-    @router.delete("/routes/{name:path}", status_code=204, summary="Serve a route no longer")
+    @router.delete("/routes/{name:path}", status_code=204, summary="Serve a route no longer", openapi_extra=needs("routes.write"))
     def remove(name: str, caller: Annotated[Caller, Depends(admit)], why: Annotated[str, Query()]) -> None:
         reason = said("why", why)
         routes.remove(context.database, name, why=reason, who=caller.who, now=context.clock.now())

@@ -1,13 +1,15 @@
 """`/api/v1/stops`."""
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
 
-from pilotbase.api.access import Caller
-from pilotbase.api.shapes import StopOut, Stopping, StopWanted
+from pilotbase.api.access import Admit, Caller, needs
+from pilotbase.api.paging import Listed, Paged
+from pilotbase.api.replays import Once, once
+from pilotbase.api.shapes.traffic import StopOut, Stopping, StopWanted
 from pilotbase.context import Context
+from pilotbase.domain.access import Stop
 from pilotbase.flows.traffic_stop import Stopped, resume_traffic, stop_traffic
 from pilotbase.gateway.audit import stamp
 from pilotbase.gateway.stops import list_stops
@@ -15,22 +17,26 @@ from pilotbase.gateway.stops import list_stops
 __all__ = ["paths"]
 
 
-def paths(context: Context, admit: Callable[..., Caller]) -> APIRouter:
+def paths(context: Context, admit: Admit) -> APIRouter:
     """The kill switch. Both changes may be repeated; the second time nothing changes."""
     router = APIRouter(tags=["stops"])
+    repeatable = once(context, admit)
 
-    @router.get("/stops", summary="What is stopped")
-    def listed() -> list[StopOut]:
-        return [
-            StopOut(kind=stop.kind, name=stop.name, why=stop.why, who=stop.who, since=stamp(stop.since))
-            for stop in list_stops(context.database)
-        ]
+    @router.get("/stops", summary="What is stopped", openapi_extra=needs("routes.read"))
+    def listed(paging: Paged) -> Listed[StopOut]:
+        behind = paging.start(3) or ("", "", "")
+        found = (one for one in list_stops(context.database) if _place(one) > behind)
+        return paging.page(
+            found,
+            _place,
+            lambda one: StopOut(kind=one.kind, name=one.name, why=one.why, who=one.who, since=stamp(one.since)),
+        )
 
-    @router.post("/stops", summary="Stop a route, a key, or ALL traffic")
-    def stop(wanted: StopWanted, caller: Annotated[Caller, Depends(admit)]) -> Stopping:
-        return _told(stop_traffic(context, wanted.name, why=wanted.why, kind=wanted.kind, who=caller.who))
+    @router.post("/stops", summary="Stop a route, a key, or ALL traffic", openapi_extra=needs("routes.stop"))
+    def stop(wanted: StopWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> Stopping:
+        return repeated(lambda: _told(stop_traffic(context, wanted.name, why=wanted.why, kind=wanted.kind, who=caller.who)))
 
-    @router.delete("/stops", summary="Let it go on")
+    @router.delete("/stops", summary="Let it go on", openapi_extra=needs("routes.stop"))
     def resume(
         name: Annotated[str, Query()],
         caller: Annotated[Caller, Depends(admit)],
@@ -40,6 +46,10 @@ def paths(context: Context, admit: Callable[..., Caller]) -> APIRouter:
         return _told(resume_traffic(context, name, why=why, kind=kind, who=caller.who))
 
     return router
+
+
+def _place(stop: Stop) -> tuple[str, str, str]:
+    return stamp(stop.since), stop.kind, stop.name
 
 
 def _told(done: Stopped) -> Stopping:

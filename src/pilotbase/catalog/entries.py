@@ -13,7 +13,7 @@ from pilotbase.errors import InvalidInput, UserError
 from pilotbase.store.audit import stamp, write
 from pilotbase.store.database import Database, Row
 
-__all__ = ["Event", "change", "create", "events", "find", "list_entries", "note", "set_state"]
+__all__ = ["Event", "change", "create", "events", "find", "kind_of", "list_entries", "note", "set_state", "versions"]
 
 E = TypeVar("E", bound=Entry)
 _COLUMNS: Final = "id, kind, organisation, state, document, created, published, version"
@@ -98,15 +98,22 @@ def list_entries(
     state: EntryState | None = None,
     organisation: str | None = None,
     area: str = "",
+    reach: str | None = None,
     before: str | None = None,
     limit: int = 50,
 ) -> list[E]:
-    """Entries, the newest first; those older than the entry `before`. UserError (404) where that is not known."""
+    """Entries, the newest first; those older than the entry `before`. UserError (404) where that is not known.
+
+    `reach` narrows them to what members of that organisation may see: what is published, and its own.
+    """
     wheres, values = ["kind = ?"], [kind_of(kind)]
     for column, wanted in (("state", state), ("organisation", organisation), ("area", area)):
         if wanted:
             wheres.append(f"{column} = ?")
             values.append(wanted)
+    if reach is not None:
+        wheres.append("(state = 'published' OR organisation = ?)")
+        values.append(reach)
     if before is not None:
         row = database.row("SELECT created FROM entries WHERE id = ? AND kind = ?", (before, kind_of(kind)))
         if row is None:
@@ -115,6 +122,12 @@ def list_entries(
         values += [row["created"], row["created"], before]
     sql = f"SELECT {_COLUMNS} FROM entries WHERE {' AND '.join(wheres)} ORDER BY created DESC, id DESC LIMIT ?"
     return [_read(kind, row) for row in database.rows(sql, (*values, limit))]
+
+
+def versions(database: Database, kind: type[E], state: EntryState) -> dict[str, int]:
+    """The version of each entry of a kind in a state, by id: what tells whether an index of them is still right."""
+    rows = database.rows("SELECT id, version FROM entries WHERE kind = ? AND state = ?", (kind_of(kind), state))
+    return {row["id"]: row["version"] for row in rows}
 
 
 def note(database: Database, entry: str, kind: str, detail: Mapping[str, Any], *, now: datetime) -> None:

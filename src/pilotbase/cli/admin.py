@@ -1,4 +1,4 @@
-"""`pilotbase admin`: the members of this base."""
+"""`pilotbase admin`: the members of this base, its backups, and how it is."""
 
 import argparse
 import getpass
@@ -6,22 +6,31 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pilotbase.accounts import members, organisations
+from pilotbase.accounts import identities, members, organisations
 from pilotbase.app import opened
+from pilotbase.cli import token
+from pilotbase.cli.admin_copies import back_up, backup_arguments, put_back, restore_arguments
+from pilotbase.cli.admin_doctor import doctor_arguments, examine
 from pilotbase.cli.listing import print_json, print_table
 from pilotbase.context import Context
 from pilotbase.domain.account import ROLES, Member
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import operator
+from pilotbase.flows.tokens import member_called
+from pilotbase.settings import Settings, read_settings
 
-__all__ = ["arguments", "main", "run"]
+__all__ = ["arguments", "main", "outside", "run"]
 
 _LARGEST = 4096
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "The members of this base, who sign in to its console: create, ls, password, roles, disable, enable."
-    words = parser.add_subparsers(dest="word", required=True, metavar="create|ls|password|roles|disable|enable")
+    parser.description = (
+        "The members of this base, who sign in to its console, and their tokens for the API: create, ls, password, roles, "
+        "disable, enable, forget-identity, token. "
+        "The base itself: backup, restore, doctor."
+    )
+    words = parser.add_subparsers(dest="word", required=True, metavar="|".join((*_WORDS, *_OUTSIDE)))
     create = words.add_parser("create", help="a new member; the password is asked for")
     create.add_argument("login", metavar="LOGIN", help="what the member signs in with, as an e-mail address")
     create.add_argument("--name", required=True, help="the member's name")
@@ -36,13 +45,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     roles = words.add_parser("roles", help="give a member these roles, in place of those before")
     roles.add_argument("login", metavar="LOGIN")
     roles.add_argument("roles", nargs="+", metavar="ROLE", help=", ".join(ROLES))
-    words.add_parser("disable", help="let a member in no more; all sessions end").add_argument("login", metavar="LOGIN")
+    words.add_parser("disable", help="let a member in no more; sessions and tokens end").add_argument("login", metavar="LOGIN")
     words.add_parser("enable", help="let a disabled member in again").add_argument("login", metavar="LOGIN")
+    forget = words.add_parser("forget-identity", help="unbind a member from the identity provider, to be bound anew")
+    forget.add_argument("login", metavar="LOGIN")
+    token.arguments(words.add_parser("token", help="members' tokens for the API: create, ls, revoke"))
+    backup_arguments(words)
+    restore_arguments(words)
+    doctor_arguments(words)
 
 
 def main(given: argparse.Namespace) -> int:
+    if given.word in _OUTSIDE:
+        return outside(read_settings(), given)
     with opened() as context:
         return run(context, given)
+
+
+def outside(settings: Settings, given: argparse.Namespace) -> int:
+    """A command that opens no home: there is none yet, or it must not be changed; its exit code."""
+    return _OUTSIDE[given.word](settings, given)
 
 
 def run(context: Context, given: argparse.Namespace) -> int:
@@ -91,7 +113,7 @@ def _list(context: Context, given: argparse.Namespace) -> int:
 
 
 def _set_password(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     password = _password(given.password_file)
     members.set_password(context.database, member.id, password, version=member.version, who=operator(), now=context.clock.now())
     print(f"{member.login} has a new password; all sessions ended")
@@ -99,7 +121,7 @@ def _set_password(context: Context, given: argparse.Namespace) -> int:
 
 
 def _set_roles(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     after = members.set_roles(
         context.database, member.id, given.roles, version=member.version, who=operator(), now=context.clock.now()
     )
@@ -108,24 +130,26 @@ def _set_roles(context: Context, given: argparse.Namespace) -> int:
 
 
 def _disable(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     members.disable(context.database, member.id, version=member.version, who=operator(), now=context.clock.now())
-    print(f"{member.login} is {'let in no more; all sessions ended' if member.disabled is None else 'disabled, as before'}")
+    print(
+        f"{member.login} is {'let in no more; sessions and tokens ended' if member.disabled is None else 'disabled, as before'}"
+    )
     return 0
 
 
 def _enable(context: Context, given: argparse.Namespace) -> int:
-    member = _member(context, given.login)
+    member = member_called(context, given.login)
     members.enable(context.database, member.id, version=member.version, who=operator(), now=context.clock.now())
     print(f"{member.login} is let in{' again' if member.disabled is not None else ', as before'}")
     return 0
 
 
-def _member(context: Context, login: str) -> Member:
-    found = members.find_login(context.database, login)
-    if found is None:
-        raise UserError(f"there is no member `{login[:80]}`", hint="see: pilotbase admin ls", status=404)
-    return found
+def _forget_identity(context: Context, given: argparse.Namespace) -> int:
+    member = member_called(context, given.login)
+    gone = identities.forget(context.database, member, who=operator(), now=context.clock.now())
+    print(f"{member.login} is {'bound to no identity any more' if gone else 'bound to none, as before'}")
+    return 0
 
 
 def _document(member: Member, names: Mapping[str, str]) -> dict[str, object]:
@@ -168,4 +192,8 @@ _WORDS: Mapping[str, Callable[[Context, argparse.Namespace], int]] = {
     "roles": _set_roles,
     "disable": _disable,
     "enable": _enable,
+    "forget-identity": _forget_identity,
+    "token": token.run,
+    "backup": back_up,
 }
+_OUTSIDE: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {"restore": put_back, "doctor": examine}

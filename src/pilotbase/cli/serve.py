@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 
+from pilotbase.accounts.oidc import Provider
 from pilotbase.app import opened
 from pilotbase.context import Context
 from pilotbase.domain.bounds import CodePolicy
@@ -16,7 +18,7 @@ from pilotbase.server.options import ServeOptions
 from pilotbase.server.site import make_site
 from pilotbase.server.supervisor import Supervisor
 from pilotbase.server.tree import Tree
-from pilotbase.settings import read_settings
+from pilotbase.settings import Settings, read_settings
 from pilotbase.targets.sandbox import probe
 
 
@@ -77,10 +79,21 @@ def main(given: argparse.Namespace) -> int:
         return _serve(context, office, bench, options)
 
 
+def _provider(settings: Settings) -> Callable[[str], Provider] | None:
+    """The identity provider that the settings name, given where it sends people back to. UserError for half of one."""
+    issuer, client, secret = settings.oidc_issuer, settings.oidc_client, settings.secret("PILOTBASE_OIDC_SECRET")
+    if not (issuer or client or secret):
+        return None
+    if not (issuer and client and secret):
+        hint = "set PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT and PILOTBASE_OIDC_SECRET together, or none of them"
+        raise UserError("an identity provider is named in part", hint=hint)
+    return lambda back: Provider(issuer=issuer, client=client, secret=secret, back=back, name=settings.oidc_name)
+
+
 def _serve(context: Context, office: Context, bench: Context, options: ServeOptions) -> int:
     settings = read_settings()
     pepper = load_pepper(context.home, settings.secret("PILOTBASE_PEPPER"))
-    site = make_site(office, pepper, public_url=settings.public_url)
+    site = make_site(office, pepper, public_url=settings.public_url, provider=_provider(settings))
     first = keys.first_admin_key(context.database, pepper, now=context.clock.now())
     if first is not None:
         print(f"administration key, shown this once: {first}", flush=True)

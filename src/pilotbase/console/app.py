@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from pilotbase.accounts.oidc import Oidc
 from pilotbase.accounts.sessions import Signed
 from pilotbase.console import answers, doors
 from pilotbase.console.asked import Asked, GarbledError, TooLargeError, ask
@@ -21,6 +22,7 @@ from pilotbase.console.contents import PAGES
 from pilotbase.console.desk import Desk, trouble
 from pilotbase.console.page import Answer, Page, Sent, To
 from pilotbase.console.parts import close
+from pilotbase.console.provider_door import BACK, ProviderDoor
 from pilotbase.console.rendering import render_frame
 from pilotbase.console.streams import Streams
 from pilotbase.context import Context
@@ -36,16 +38,22 @@ def make_console(
     context: Context,
     *,
     public_url: str | None = None,
+    provider: Oidc | None = None,
     pages: Sequence[Page] = PAGES,
     say: Callable[[str], None] = print,
 ) -> ASGIApp:
-    """The ASGI application under `/console`; `/` leads to it. `public_url` is how browsers reach it from outside.
+    """The ASGI application under `/console`; `/` leads to it. `public_url` is how browsers reach it from outside,
+    `provider` an identity provider through which members may sign in too.
 
     Answers are made in threads, which take turns at the database of `context`. It trusts the header of `asked.CLIENT`: serve it
     behind the workers of the gateway alone.
     """
     streams = Streams()
-    desk = Desk(context=context, pages=sorted(pages, key=lambda one: one.menu or 0), public_url=public_url, say=say)
+    door = ProviderDoor(provider) if provider is not None else None
+    name = door.name if door is not None else ""
+    desk = Desk(
+        context=context, pages=sorted(pages, key=lambda one: one.menu or 0), public_url=public_url, provider=name, say=say
+    )
     both, get, post = ["GET", "POST"], ["GET"], ["POST"]
     routes = [
         Route("/", _leading, methods=get),
@@ -53,6 +61,7 @@ def make_console(
         Route("/console/sign-in", _handled(desk, doors.sign_in), methods=both),
         Route("/console/sign-out", _handled(desk, doors.sign_out), methods=post),
         Route("/console/set-up", _handled(desk, doors.set_up_door), methods=both),
+        *(_provided(desk, door) if door is not None else ()),
         Route("/console/look", _handled(desk, doors.change_look), methods=post),
         *(
             Route(one.path, _handled(desk, _page(one), one.uploads, streams.of(desk, one)), methods=both)
@@ -63,6 +72,16 @@ def make_console(
     app = Starlette(routes=routes, exception_handlers={405: _handled(desk, _unusual)})
     app.router.redirect_slashes = False
     return app
+
+
+def _provided(desk: Desk, door: ProviderDoor) -> Sequence[Route]:
+    def back(desk: Desk, asked: Asked) -> Response:
+        return doors.come_back(desk, asked, door)
+
+    return (
+        Route("/console/provider", _handled(desk, door.leave), methods=["GET"]),
+        Route(BACK, _handled(desk, back), methods=["GET"]),
+    )
 
 
 def _in_order(pages: Sequence[Page]) -> list[Page]:

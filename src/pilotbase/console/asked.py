@@ -95,7 +95,12 @@ def own_path(target: str, otherwise: str = "/console") -> str:
     fine = target.isprintable() and not any(part in target for part in ("\\", "..", "//", "@")) and len(target) < 2000
     parts = urlsplit(target) if fine else urlsplit("")
     inside = parts.path == "/console" or parts.path.startswith("/console/")
-    door = parts.path in ("/console/sign-in", "/console/sign-out", "/console/set-up", "/console/look")
+    door = parts.path.startswith("/console/provider") or parts.path in (
+        "/console/sign-in",
+        "/console/sign-out",
+        "/console/set-up",
+        "/console/look",
+    )
     return target if inside and not door and not parts.scheme and not parts.netloc and target.startswith("/c") else otherwise
 
 

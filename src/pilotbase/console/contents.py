@@ -1,13 +1,29 @@
 """All pages of the console, in the order of the menu."""
 
 from pilotbase.console.page import Page
-from pilotbase.console.pages import audit, gateway, home, incidents, jobs, members, own, pilots, releases, runs
+from pilotbase.console.pages import (
+    audit,
+    cases,
+    catalog,
+    gateway,
+    home,
+    incidents,
+    jobs,
+    members,
+    own,
+    pilots,
+    releases,
+    runs,
+    tokens,
+)
 
 __all__ = ["PAGES"]
 
 PAGES: tuple[Page, ...] = (
     *home.PAGES,
     *pilots.PAGES,
+    *catalog.PAGES,
+    *cases.PAGES,
     *runs.PAGES,
     *jobs.PAGES,
     *gateway.PAGES,
@@ -16,4 +32,5 @@ PAGES: tuple[Page, ...] = (
     *members.PAGES,
     *audit.PAGES,
     *own.PAGES,
+    *tokens.PAGES,
 )

@@ -26,11 +26,12 @@ WEEK, YEAR = 7 * 86_400, 365 * 86_400
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What all answers share. `say` tells the operator of faults."""
+    """What all answers share. `say` tells the operator of faults; `provider` names who else vouches for members."""
 
     context: Context
     pages: Sequence[Page]
     public_url: str | None = None
+    provider: str = ""
     say: Callable[[str], None] = print
     notes: Notes = field(default_factory=Notes)
 

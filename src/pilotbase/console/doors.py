@@ -12,12 +12,13 @@ from pilotbase.accounts.throttle import ThrottledError
 from pilotbase.console import answers
 from pilotbase.console.asked import Asked, own_path
 from pilotbase.console.desk import LANGUAGE, SESSION, THEME, THEMES, YEAR, Desk, keep, trouble
+from pilotbase.console.provider_door import ProviderDoor
 from pilotbase.console.rendering import Trouble, render_frame
 from pilotbase.console.words import LANGUAGES, speak
 from pilotbase.errors import UserError
 from pilotbase.flows.set_up import is_set_up, set_up
 
-__all__ = ["change_look", "genuine", "set_up_door", "sign_in", "sign_out"]
+__all__ = ["change_look", "come_back", "genuine", "set_up_door", "sign_in", "sign_out"]
 
 
 def genuine(asked: Asked, signed: Signed) -> bool:
@@ -43,6 +44,12 @@ def sign_in(desk: Desk, asked: Asked) -> Response:
             told.headers["retry-after"] = str(error.seconds)
         return told
     return _begun(desk, asked, member.id, on)
+
+
+def come_back(desk: Desk, asked: Asked, provider: ProviderDoor) -> Response:
+    """GET /console/provider/back. A session of its own begins, as after a password."""
+    found = provider.come_back(desk, asked)
+    return _begun(desk, asked, *found) if isinstance(found, tuple) else found
 
 
 def sign_out(desk: Desk, asked: Asked) -> Response:
@@ -126,7 +133,8 @@ def _came_from(asked: Asked) -> str:
 
 
 def _door(desk: Desk, asked: Asked, template: str, title: str, error: Trouble | None = None, status: int = 200) -> Response:
-    return answers.page(render_frame(template, {}, desk.frame(asked, None, title, error)), status)
+    given = {"provider": desk.provider, "on": own_path(asked.query.get("next", ""))}
+    return answers.page(render_frame(template, given, desk.frame(asked, None, title, error)), status)
 
 
 def _begun(desk: Desk, asked: Asked, member: str, on: str) -> Response:

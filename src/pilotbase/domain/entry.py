@@ -3,7 +3,7 @@
 Both go draft -> published -> withdrawn, and from withdrawn back to draft. What is published can be matched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal, get_args
@@ -13,12 +13,14 @@ from pilotbase.domain.quantity import parse_money, parse_require
 from pilotbase.domain.scenario import AREAS, Area, Authority, Risk
 
 __all__ = [
+    "ACCESS_FORMS",
     "DATA_CLASSES",
     "DEPLOYMENTS",
     "ENTRY_STATES",
     "Acceptance",
     "Capability",
     "Certificate",
+    "DataAccess",
     "DataClass",
     "Deployment",
     "Entry",
@@ -31,10 +33,13 @@ DataClass = Literal["public", "general", "personal", "sensitive", "important", "
 the Personal Information Protection Law, articles 4 and 28; `public` may be seen by anybody.
 """
 Deployment = Literal["on-premises", "private-cloud", "public-cloud", "edge"]
+DataAccess = Literal["", "open", "application", "enclave", "none"]
+"""How an applicant gets at the data: anybody, on application, inside the owner's walls alone, not at all; empty: not said."""
 EntryState = Literal["draft", "published", "withdrawn"]
 
 DATA_CLASSES: tuple[DataClass, ...] = get_args(DataClass)
 DEPLOYMENTS: tuple[Deployment, ...] = get_args(Deployment)
+ACCESS_FORMS: tuple[DataAccess, ...] = get_args(DataAccess)
 ENTRY_STATES: tuple[EntryState, ...] = get_args(EntryState)
 _LINE, _PROSE, _MOST = 160, 20_000, 50
 
@@ -82,8 +87,7 @@ class Entry:
         if not 1 <= len(self.text.strip()) <= _PROSE:
             yield Problem(("text",), f"a description is 1 to {_PROSE:,} characters", "say in your own words what it is about")
         yield from _line(("field",), self.field)
-        if len(self.tags) > _MOST:
-            yield Problem(("tags",), f"{len(self.tags)} tags are too many", f"keep the {_MOST} that say most")
+        yield from _few(("tags",), self.tags)
         for i, tag in enumerate(self.tags):
             yield from _line(("tags", i), tag, required=True)
         yield from _known(("deployments",), self.deployments, DEPLOYMENTS)
@@ -91,7 +95,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need(Entry):
-    """A need that a scenario's owner publishes. `budget` is an amount (`500000 CNY`), `pack` names a published gate pack."""
+    """A need that a scenario's owner publishes. `budget` is an amount (`500000 CNY`), `pack` names a published gate pack.
+
+    `papers` are names of certificates that an application must hold; `constraints` are the owner's words for what no field says.
+    """
 
     area: Area
     risk: Risk = "medium"
@@ -100,6 +107,9 @@ class Need(Entry):
     budget: str = ""
     acceptance: tuple[Acceptance, ...] = ()
     pack: str = ""
+    papers: tuple[str, ...] = ()
+    access: DataAccess = ""
+    constraints: str = ""
 
     def problems(self) -> Iterator[Problem]:
         yield from super(Need, self).problems()
@@ -107,7 +117,15 @@ class Need(Entry):
         yield from _known(("risk",), (self.risk,), get_args(Risk))
         yield from _known(("authority",), (self.authority,), get_args(Authority))
         yield from _known(("data",), (self.data,), DATA_CLASSES)
+        yield from _known(("access",), (self.access,), ACCESS_FORMS)
         yield from _amount(("budget",), self.budget)
+        yield from _line(("pack",), self.pack)
+        if len(self.constraints) > _PROSE:
+            yield Problem(("constraints",), f"constraints are at most {_PROSE:,} characters", "shorten them")
+        yield from _few(("papers",), self.papers)
+        for i, paper in enumerate(self.papers):
+            yield from _line(("papers", i), paper, required=True)
+        yield from _few(("acceptance",), self.acceptance)
         for i, one in enumerate(self.acceptance):
             yield from _line(("acceptance", i, "metric"), one.metric, required=True)
             try:
@@ -139,6 +157,8 @@ class Capability(Entry):
         yield from _known(("areas",), self.areas, AREAS)
         yield from _known(("data",), self.data, DATA_CLASSES)
         yield from _amount(("price",), self.price)
+        yield from _few(("evidence",), self.evidence)
+        yield from _few(("certificates",), self.certificates)
         for i, one in enumerate(self.evidence):
             plain = one.removeprefix("sha256:")
             if len(plain) != 64 or any(c not in "0123456789abcdef" for c in plain):
@@ -154,6 +174,11 @@ def _line(path: Path, text: str, *, required: bool = False) -> Iterator[Problem]
     if (required and not text.strip()) or len(text) > _LINE or (text and not text.isprintable()):
         least = 1 if required else 0
         yield Problem(path, f"this is {least} to {_LINE} printable characters on one line", "shorten it, or fill it in")
+
+
+def _few(path: Path, given: Sized) -> Iterator[Problem]:
+    if len(given) > _MOST:
+        yield Problem(path, f"more than {_MOST} are too many", f"keep the {_MOST} that say most")
 
 
 def _known(path: Path, given: tuple[str, ...], allowed: tuple[str, ...]) -> Iterator[Problem]:

@@ -95,13 +95,13 @@ def find_one(context: Context, name: str) -> AccessKey:
     return usable[0]
 
 
-def list_keys(context: Context) -> list[dict[str, Any]]:
-    """All keys as `shown`, newest first."""
+def list_keys(context: Context, *, before: str = "", limit: int = 1_000_000) -> list[dict[str, Any]]:
+    """Keys as `shown`, newest first, at most `limit` of those behind the key `before`."""
     spent: dict[tuple[str, str], int] = {}
     query = "SELECT access_key, currency, SUM(settled + in_doubt + overrun) AS spent FROM balances GROUP BY access_key, currency"
     for row in context.database.rows(query):
         spent[row["access_key"], row["currency"]] = int(row["spent"] or 0)
-    return [shown(key, context, spent) for key in keys.list_keys(context.database)]
+    return [shown(key, context, spent) for key in keys.list_keys(context.database, before=before, limit=limit)]
 
 
 def shown(key: AccessKey, context: Context, spent: Mapping[tuple[str, str], int] | None = None) -> dict[str, Any]:

@@ -39,23 +39,28 @@ def last_release(context: Context, route: str) -> Release:
     return found[0] if found else require_under_way(context, route)
 
 
-def pause_release(context: Context, route: str, *, who: str, why: str) -> Moved:
-    """Let a release stand on its rung; what speaks against the candidate still sends it back."""
+def pause_release(context: Context, route: str, *, who: str, why: str, seen: Release | None = None) -> Moved:
+    """Let a release stand on its rung; what speaks against the candidate still sends it back.
+
+    `seen`, here and below: the release as the caller saw it; UserError (status 409) where it has moved since.
+    """
     why = said("why", why)
-    found = require_under_way(context, route)
+    found = _as_seen(context, require_under_way(context, route), seen)
     if found.state in ("held", "full"):
         able = "resume it" if found.state == "held" else "promote it to end the release, or roll it back"
         raise _refused(f"release {found.id} is {found.state}: it does not climb", able)
     return _move(context, found, "pause", who=who, why=why)
 
 
-def resume_release(context: Context, route: str, *, who: str, why: str, limits: Exposure | None = None) -> Moved:
+def resume_release(
+    context: Context, route: str, *, who: str, why: str, limits: Exposure | None = None, seen: Release | None = None
+) -> Moved:
     """Go on after a pause or a hold. `limits`: those that are set anew; None in it leaves one as it was.
 
     UserError (exit 1, status 409) with the figures, where a limit is still reached.
     """
     why = said("why", why)
-    found = require_under_way(context, route)
+    found = _as_seen(context, require_under_way(context, route), seen)
     plan = plan_of(found)
     wanted = limits or Exposure()
     if found.state in ("climbing", "full"):
@@ -78,22 +83,24 @@ def resume_release(context: Context, route: str, *, who: str, why: str, limits: 
     return _move(context, found, "resume", who=who, why=f"{why} (limits from now on: {new})", plan=raised)
 
 
-def promote_release(context: Context, route: str, *, who: str, why: str, anyway: bool = False) -> Moved:
+def promote_release(
+    context: Context, route: str, *, who: str, why: str, anyway: bool = False, seen: Release | None = None
+) -> Moved:
     """On a rung: climb without waiting for evidence. On `full`: end the release, and the candidate is the stable arm from now on.
 
     UserError (exit 1, status 409) where a mandatory check FAILs, and at the end where the rung's own evidence is not there; the
     end is not refused where `anyway`.
     """
     why = said("why", why)
-    found = require_under_way(context, route)
+    found = _as_seen(context, require_under_way(context, route), seen)
     if found.state in ("paused", "held"):
         raise _refused(f"release {found.id} is {found.state}", f"resume it first: pilotbase release resume {route} --why ...")
-    seen = _seen(context, found)
-    failing = [c["id"] for c in (seen or {}).get("checks", ()) if _fails(c)]
+    sight = _seen(context, found)
+    failing = [c["id"] for c in (sight or {}).get("checks", ()) if _fails(c)]
     if failing and not (found.state == "full" and anyway):
         raise _refused(f"release {found.id} cannot be promoted: {', '.join(failing)} FAILS on live traffic", "roll it back")
     if found.state == "full":
-        lacking = list(_lacking(plan_of(found), found, seen))
+        lacking = list(_lacking(plan_of(found), found, sight))
         if lacking and not anyway:
             hint = "wait for it, or end the release all the same with --anyway"
             raise _refused(f"release {found.id} cannot end yet: {'; '.join(lacking)}", hint)
@@ -120,6 +127,12 @@ def _move(context: Context, found: Release, move: Move, *, who: str, why: str, p
     if moved is None:
         raise _overtaken(context, found)
     return moved
+
+
+def _as_seen(context: Context, found: Release, seen: Release | None) -> Release:
+    if seen is not None and (found.id, found.version) != (seen.id, seen.version):
+        raise _overtaken(context, found)
+    return found
 
 
 def _overtaken(context: Context, found: Release) -> UserError:

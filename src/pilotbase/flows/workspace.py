@@ -16,7 +16,7 @@ from pilotbase.pilots import workspaces
 from pilotbase.pilots.workspaces import Keeper, Version, Workspace, folder_of, read_files
 from pilotbase.spec.scaffold import scaffold_files
 from pilotbase.spec.yaml import MOST_BYTES
-from pilotbase.store.archive import TYPES, Allowance, name_problem, unpack
+from pilotbase.store.sent_files import TYPES, Allowance, name_problem, unpack
 
 __all__ = ["Sight", "change_files", "change_spec", "facts_of", "keep_files", "received", "sight", "start_run", "template"]
 

@@ -102,9 +102,15 @@ def find_named(database: Database, name: str) -> list[AccessKey]:
     return [key for key in found if key.id == name] or found
 
 
-def list_keys(database: Database) -> list[AccessKey]:
-    """All keys, newest first, revoked ones too."""
-    return [_read(row) for row in database.rows(f"SELECT {_COLUMNS} FROM access_keys ORDER BY created DESC, id")]
+def list_keys(database: Database, *, before: str = "", limit: int = 1_000_000) -> list[AccessKey]:
+    """Keys, newest first, revoked ones too; at most `limit` of those behind the key `before`, which must be one."""
+    where: str = ""
+    values: tuple[str, ...] = ()
+    if before:
+        made = audit.stamp(_present(database, before).created)
+        where, values = "WHERE created < ? OR (created = ? AND id > ?) ", (made, made, before)
+    rows = database.rows(f"SELECT {_COLUMNS} FROM access_keys {where}ORDER BY created DESC, id LIMIT ?", (*values, limit))
+    return [_read(row) for row in rows]
 
 
 def changed_since(database: Database, epoch: int) -> list[AccessKey]:

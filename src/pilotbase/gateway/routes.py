@@ -87,9 +87,12 @@ def find_route(database: Database, name: str) -> StoredRoute | None:
     return _stored(row) if row is not None else None
 
 
-def list_routes(database: Database) -> list[StoredRoute]:
-    """All routes that are served, by name."""
-    return [_stored(row) for row in database.rows("SELECT document, created FROM routes WHERE removed IS NULL ORDER BY name")]
+def list_routes(database: Database, *, after: str = "", limit: int = 1_000_000) -> list[StoredRoute]:
+    """The routes that are served, by name, at most `limit` of those behind the name `after`."""
+    rows = database.rows(
+        "SELECT document, created FROM routes WHERE removed IS NULL AND name > ? ORDER BY name LIMIT ?", (after, limit)
+    )
+    return [_stored(row) for row in rows]
 
 
 def changed_since(database: Database, epoch: int) -> list[Route]:

@@ -7,10 +7,10 @@ from pathlib import Path
 from secrets import token_hex
 
 from pilotbase.errors import UserError
-from pilotbase.store.archive import keep
 from pilotbase.store.audit import stamp, write
 from pilotbase.store.database import Database, Row
 from pilotbase.store.disk import Disk
+from pilotbase.store.sent_files import keep
 
 __all__ = [
     "Keeper",

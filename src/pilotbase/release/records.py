@@ -114,9 +114,17 @@ def under_way(database: Database, route: str) -> Release | None:
     return _read(row) if row is not None else None
 
 
-def list_releases(database: Database, *, route: str | None = None, open_only: bool = False, limit: int = 100) -> list[Release]:
-    """Releases, newest first."""
+def list_releases(
+    database: Database, *, route: str | None = None, open_only: bool = False, before: str = "", limit: int = 100
+) -> list[Release]:
+    """Releases, newest first; with `before`, those behind the release of that id. UserError (404) where there is none."""
     where, values = ["1 = 1"], []
+    if before:
+        last = find(database, before)
+        if last is None:
+            raise UserError(f"there is no release `{before[:80]}` to go on from", hint="begin with the newest ones", status=404)
+        where.append("(started < ? OR (started = ? AND id > ?))")
+        values += [stamp(last.started), stamp(last.started), before]
     if route is not None:
         where.append("route = ?")
         values.append(route)

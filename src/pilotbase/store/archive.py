@@ -1,194 +1,216 @@
-"""Files that somebody sends, taken apart as if whoever made them meant harm, and put into a folder under their digest.
+"""A backup as one file: a plain tar (POSIX.1-2001, pax) whose last member is the manifest of all others.
 
-A zip is never believed: sizes are counted as bytes come out of it, names are checked as written and as they would land, and what
-is no plain file is refused. Nothing is followed, run, or kept where anything is wrong.
+It is not compressed as a whole, so that the manifest is found, and every size known, before anything is unpacked.
 """
 
+import gzip
 import hashlib
-import re
-import shutil
-import stat
-import struct
-import unicodedata
-import zipfile
-import zlib
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+import io
+import tarfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from secrets import token_hex
-from typing import BinaryIO, Final
+from typing import IO, Any, Final, Self
 
-from pilotbase.domain.canonical import digest as digest_of_document
-from pilotbase.errors import InvalidInput, UserError
-from pilotbase.store.disk import Disk
+import orjson
 
-__all__ = ["TYPES", "Allowance", "digest_files", "keep", "name_problem", "unpack"]
+from pilotbase.domain.backup import Manifest, Member, read_manifest
+from pilotbase.errors import UserError
+from pilotbase.store.disk import Handle, explained
 
-TYPES: Final = frozenset(
-    [
-        *(".yaml", ".yml", ".csv", ".jsonl", ".ndjson", ".parquet", ".json", ".txt", ".md", ".lock", ".py"),
-        *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".wav", ".mp3", ".flac", ".ogg", ".pdf"),
-        *(".npy", ".npz", ".onnx", ".safetensors"),
-    ]
-)
-"""Ends of names that may be sent. Pickles, programs and archives within archives are not among them."""
-_PORTION = 1 << 20
-_SHOWN = 20
-_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Cn", "Zl", "Zp"))
-_RESERVED = re.compile(r"[<>:\"|?*\\]")
-# What zipfile may raise over damaged bytes; NotImplementedError is a RuntimeError.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError, OverflowError)
+__all__ = ["ArchiveReader", "ArchiveWriter", "pack_lines"]
+
+_MANIFEST: Final = "manifest.json"
+_CHUNK: Final = 1 << 20
+_LARGEST: Final = 256 << 20  # bytes of a manifest: about a million members
+_LINE: Final = 256 << 20
+_HINT = "take another backup; this one is damaged, was cut off, or is none of ours"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Allowance:
-    """What may be sent: `files` in number, `bytes` in all when unpacked, each packed at most `ratio` times (small ones apart)."""
+class ArchiveWriter:
+    """Writes to a handle from its beginning. `size` bytes and `sha256` are those of what was written so far."""
 
-    files: int = 2000
-    bytes: int = 50 << 20
-    ratio: int = 100
-    ratio_from: int = 1 << 20
-    types: frozenset[str] = field(default=TYPES, repr=False)
+    __slots__ = ("_handle", "_sha", "_tar", "size")
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+        self._sha = hashlib.sha256()
+        self.size = 0
+        sink: Any = _Sink(self)
+        self._tar = tarfile.TarFile(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT, copybufsize=_CHUNK)
+
+    @property
+    def sha256(self) -> str:
+        """In hexadecimal."""
+        return self._sha.hexdigest()
+
+    def add(self, name: str, source: IO[bytes], size: int) -> str:
+        """Add the first `size` bytes of a file; their digest. UserError where there are fewer: it was cut meanwhile."""
+        entry = tarfile.TarInfo(name)
+        entry.size, entry.mode = size, 0o600
+        read = _Read(source)
+        try:
+            self._tar.addfile(entry, read)
+        except OSError as error:
+            if read.size < size:  # tarfile's own error for a short file has no number and says nothing
+                raise UserError(f"{name}: the file was cut while it was read", hint="run the command again") from error
+            raise
+        return read.sha.hexdigest()
+
+    def finish(self, manifest: Manifest) -> None:
+        """Add the manifest and the end."""
+        data = orjson.dumps(manifest.document(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        self.add(_MANIFEST, io.BytesIO(data), len(data))
+        self._tar.close()
+
+    def write(self, data: bytes) -> None:
+        self._handle.write(data)
+        self._sha.update(data)
+        self.size += len(data)
 
 
-def name_problem(name: str, types: frozenset[str] = TYPES) -> str | None:
-    """Why a file may not have this name (parts separated by `/`), or None."""
-    parts = name.split("/")
-    if not name or len(name.encode("utf-8", "replace")) > 400 or len(parts) > 16:
-        return "the name is empty, too long or too deep"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
-        return "the name is absolute"
-    if any(part in ("", ".", "..") for part in parts):
-        return "the name leads out of the folder, or through an empty part"
-    if _RESERVED.search(name) or any(unicodedata.category(sign) in _UNSEEN for sign in name):
-        return "the name holds a backslash or characters that names do not need"
-    if any(part.startswith(".") or part == "__pycache__" for part in parts):
-        return "hidden files and caches are not taken"
-    if Path(name).suffix.lower() not in types:
-        return f"files of this kind are not taken ({', '.join(sorted(types))})"
-    return None
+class _Sink:
+    """What tarfile writes to."""
+
+    __slots__ = ("_writer",)
+
+    def __init__(self, writer: ArchiveWriter) -> None:
+        self._writer = writer
+
+    def write(self, data: bytes) -> int:
+        self._writer.write(bytes(data))
+        return len(data)
+
+    def tell(self) -> int:
+        return self._writer.size
 
 
-def unpack(file: BinaryIO, allowance: Allowance) -> dict[str, bytes]:
-    """The plain files of a zip by name; a single folder around all of them is left out.
+class _Read:
+    """What tarfile reads from, with the digest of what it read."""
 
-    InvalidInput with every name that may not be; UserError where it is no zip, is damaged, or holds more than is allowed.
+    __slots__ = ("_source", "sha", "size")
+
+    def __init__(self, source: IO[bytes]) -> None:
+        self._source = source
+        self.sha = hashlib.sha256()
+        self.size = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(size)
+        self.sha.update(data)
+        self.size += len(data)
+        return data
+
+
+class ArchiveReader:
+    """A backup, opened: its manifest agrees with the names, kinds and sizes of all members. Content is checked as it is read.
+
+    UserError for what is no backup, was cut off, or holds a link, a device, a folder, a name that leads out or stands twice.
     """
-    try:
-        with zipfile.ZipFile(file) as packed:
-            members = [one for one in packed.infolist() if not one.is_dir()]
-            _check(members, allowance)
-            return _inner(_read_all(packed, members, allowance))
-    except _DAMAGE as error:
-        told = f"this is no zip that can be read: {error}"[:200]
-        raise UserError(told, hint="pack the folder once more, as a plain zip without a password", status=422) from None
+
+    __slots__ = ("_entries", "_file", "_tar", "manifest", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with explained("read", path):
+            self._file = path.open("rb")
+        try:
+            self._entries = self._list()
+            self.manifest = self._manifest()
+            self._agree()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def copy(self, member: Member, handle: Handle) -> None:
+        """Write a member's bytes. UserError where they are not those of the manifest; what was written is of no use then."""
+        for data in self._chunks(member):
+            handle.write(data)
+
+    def check(self, member: Member) -> None:
+        """UserError where a member's bytes are not those of the manifest."""
+        for _ in self._chunks(member):
+            pass
+
+    def lines(self, member: Member) -> Iterator[bytes]:
+        """The lines of a table that was checked, unpacked as they are read. UserError beyond the size that was stated."""
+        total = 0
+        try:
+            with gzip.open(self._content(member)) as rows:
+                while line := rows.readline(_LINE):
+                    total += len(line)
+                    if total > (member.unpacked or 0):
+                        raise self._bad(f"{member.name} holds more than its manifest says")
+                    yield line
+        except (OSError, EOFError, ValueError) as error:
+            raise self._bad(f"{member.name} cannot be unpacked") from error
+
+    def close(self) -> None:
+        """A second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _list(self) -> dict[str, tarfile.TarInfo]:
+        found: dict[str, tarfile.TarInfo] = {}
+        try:
+            self._tar = tarfile.open(fileobj=self._file, mode="r:")  # noqa: SIM115 - closed with its file
+            for entry in self._tar:
+                # A plain file of this size and nothing else: no link, folder, device, nor one with holes.
+                if not entry.isreg() or entry.sparse is not None or entry.name in found:
+                    raise self._bad(f"{entry.name[:80]!r} is no plain file, or stands there twice")
+                found[entry.name] = entry
+        except (tarfile.TarError, EOFError, ValueError, OSError) as error:
+            raise self._bad("it cannot be read as an archive") from error
+        return found
+
+    def _manifest(self) -> Manifest:
+        entry = self._entries.pop(_MANIFEST, None)
+        if entry is None or entry.size > _LARGEST:
+            raise self._bad("it has no manifest, or one that is too large")
+        source: Any = self._tar.extractfile(entry)
+        try:
+            return read_manifest(orjson.loads(source.read()))
+        except (orjson.JSONDecodeError, tarfile.TarError, OSError) as error:
+            raise self._bad("its manifest is no JSON") from error
+        except UserError as error:
+            raise UserError(error.message, where=str(self.path), hint=error.hint) from None
+
+    def _agree(self) -> None:
+        listed = {one.name: one.size for one in self.manifest.members}
+        there = {name: entry.size for name, entry in self._entries.items()}
+        if listed != there:
+            wrong = sorted(name for name in listed.keys() | there.keys() if listed.get(name) != there.get(name))
+            raise self._bad(f"{wrong[0][:80]!r} and its manifest do not agree")
+
+    def _content(self, member: Member) -> Any:
+        return self._tar.extractfile(self._entries[member.name])
+
+    def _chunks(self, member: Member) -> Iterator[bytes]:
+        source = self._content(member)
+        sha, size = hashlib.sha256(), 0
+        try:
+            while data := source.read(_CHUNK):
+                sha.update(data)
+                size += len(data)
+                yield data
+        except (tarfile.TarError, OSError) as error:
+            raise self._bad(f"{member.name} was cut off") from error
+        if size != member.size or sha.hexdigest() != member.sha256:
+            raise self._bad(f"{member.name} is not what was put in: its digest is another")
+
+    def _bad(self, why: str) -> UserError:
+        return UserError(f"this backup cannot be used: {why}", where=str(self.path), hint=_HINT)
 
 
-def _check(members: list[zipfile.ZipInfo], allowance: Allowance) -> None:
-    if len(members) > allowance.files:
-        raise _too_much(f"the zip holds {len(members):,} files; at most {allowance.files:,} are taken")
-    # Some systems add files of their own to each zip; nobody misses them.
-    names = [one.filename for one in members if not _chaff(one.filename)]
-    wrong = [f"{name[:100]}: {why}" for name in names if (why := name_problem(name, allowance.types))]
-    wrong += [f"{one.filename[:100]}: it is a link or a device" for one in members if _special(one)]
-    wrong += [f"{one.filename[:100]}: it is encrypted" for one in members if one.flag_bits & 1]
-    wrong += [f"{name[:100]}: another file's name differs from it in capitals alone, or not at all" for name in _twins(names)]
-    if wrong:
-        more = [f"... and {len(wrong) - _SHOWN} more"] * (len(wrong) > _SHOWN)
-        raise InvalidInput(
-            "these files are not taken", [*wrong[:_SHOWN], *more], hint="leave them out, and pack the folder again"
-        )
-
-
-def _chaff(name: str) -> bool:
-    return name.startswith("__MACOSX/") or name.rpartition("/")[2] in (".DS_Store", "Thumbs.db", "desktop.ini")
-
-
-def _special(one: zipfile.ZipInfo) -> bool:
-    kind = stat.S_IFMT(one.external_attr >> 16)
-    return kind not in (0, stat.S_IFREG)
-
-
-def _twins(names: Iterable[str]) -> list[str]:
-    seen: set[str] = set()
-    twins = []
-    for name in names:
-        folded = unicodedata.normalize("NFC", name).casefold()
-        if folded in seen:
-            twins.append(name)
-        seen.add(folded)
-    return twins
-
-
-def _read_all(packed: zipfile.ZipFile, members: list[zipfile.ZipInfo], allowance: Allowance) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    left = allowance.bytes
-    for one in members:
-        if _chaff(one.filename):
-            continue
-        data = _read(packed, one, left, allowance)
-        left -= len(data)
-        found[one.filename] = data
-    return found
-
-
-def _read(packed: zipfile.ZipFile, one: zipfile.ZipInfo, left: int, allowance: Allowance) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    with packed.open(one) as member:
-        while portion := member.read(_PORTION):
-            size += len(portion)
-            if size > left:
-                raise _too_much(f"the zip holds more than {allowance.bytes >> 20} MiB when it is unpacked")
-            if size > allowance.ratio_from and size > allowance.ratio * max(1, one.compress_size):
-                raise _too_much(f"{one.filename[:100]} is packed more than {allowance.ratio} times, as a zip bomb is")
-            parts.append(portion)
-    return b"".join(parts)
-
-
-def _too_much(told: str) -> UserError:
-    return UserError(told, hint="send less: a pilot with larger data is run on the command line of the base", status=413)
-
-
-def _inner(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Without the one folder that all of them lie in."""
-    tops = {name.partition("/")[0] for name in files}
-    if len(tops) != 1 or not all("/" in name for name in files):
-        return files
-    return {name.partition("/")[2]: data for name, data in files.items()}
-
-
-def digest_files(files: Mapping[str, bytes]) -> str:
-    """`sha256:...` over the names and the digests of their bytes."""
-    return digest_of_document({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
-
-
-def keep(files: Mapping[str, bytes], root: Path, disk: Disk) -> str:
-    """Put files into the folder of `root` that their digest names, whole or not at all; the digest. UserError for a bad name."""
-    digest = digest_files(files)
-    target = root / digest.removeprefix("sha256:")
-    if target.is_dir():
-        return digest
-    for name in files:
-        if problem := name_problem(name):
-            raise UserError(f"{name[:100]}: {problem}", status=422)
-    disk.make_folder(root)
-    draft = root / f".{token_hex(8)}"
-    try:
-        for name, data in files.items():
-            disk.make_folder((draft / name).parent)
-            disk.write_whole(draft / name, data)
-        for folder in (draft, *draft.rglob("*")):
-            folder.chmod(0o755 if folder.is_dir() else 0o644)
-        disk.replace(draft, target)
-    except UserError:
-        shutil.rmtree(draft, ignore_errors=True)
-        if target.is_dir():
-            return digest  # somebody else sent the same at the same time
-        raise
-    finally:
-        with suppress(OSError):
-            if draft.exists():
-                shutil.rmtree(draft)
-    return digest
+def pack_lines(source: Iterable[bytes], target: IO[bytes]) -> int:
+    """Write lines, packed (RFC 1952, without a name or a time); how many bytes they were before."""
+    total = 0
+    with gzip.GzipFile(fileobj=target, mode="wb", compresslevel=4, mtime=0, filename="") as packed:
+        for lines in source:
+            packed.write(lines)
+            total += len(lines)
+    return total

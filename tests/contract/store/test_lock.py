@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.errors import UserError
 from pilotbase.store.lock import RunLock
@@ -59,6 +60,6 @@ def test_the_lock_goes_when_its_holder_is_killed(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=f"process {holder.pid} on "):
             RunLock(path).take()
         holder.send_signal(signal.SIGKILL)
-        holder.wait(timeout=30)
+        holder.wait(timeout=PATIENCE)
     with RunLock(path) as lock:
         assert lock.held

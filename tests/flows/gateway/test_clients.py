@@ -13,6 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 from tests.fakes.gateway import Serving, until
+from tests.fakes.patience import PATIENCE
 from tests.fakes.upstream_server import Behaviour, UpstreamServer, answers, holds, piece, says, sends, streams, usage_only
 
 from pilotbase.domain.price import Price
@@ -567,7 +568,7 @@ def test_a_stop_of_the_route_ends_a_stream_with_an_error_to_the_client(tmp_path:
                 gateway.stop("route", "m")
 
         with pytest.raises(openai.APIError, match="stopped by its operator"):
-            await asyncio.wait_for(read(), 5)
+            await asyncio.wait_for(read(), PATIENCE)
         assert len(got) == 1
         row = await only_row(gateway)
         assert (row["state"], row["outcome"]) == ("settled", "stopped")

@@ -7,6 +7,7 @@ import socket
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.gateway import Answered, Serving, until
+from tests.fakes.patience import PATIENCE
 from tests.fakes.upstream_server import (
     Behaviour,
     Exchange,
@@ -36,17 +38,19 @@ from pilotbase.gateway.proxy import behind
 from pilotbase.gateway.transport import Limits, Server
 
 SECRET = "sk-upstream-5d1c8f2a9b"
-SMALL = Limits(head=2048, fields=20, seconds=0.05, stall=0.05, idle=5)
+SMALL = Limits(head=2048, fields=20, idle=5)
+HURRIED = replace(SMALL, seconds=0.05, stall=0.05, idle=1)
+"""For what never comes: whoever sends at all may be held up by a busy machine for longer."""
 ENVIRONMENT = {"UPSTREAM_KEY": SECRET}
 KEYED = {"key_env": "UPSTREAM_KEY"}
 
 
 @asynccontextmanager
-async def small_door(gateway: Serving, app: Any = None) -> AsyncIterator[int]:
+async def small_door(gateway: Serving, app: Any = None, limits: Limits = SMALL) -> AsyncIterator[int]:
     """The port of a second server before the same data plane, with small limits."""
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
-    server = Server(app or Gateway(gateway.crew[0].plane), drain=1.0, limits=SMALL)
+    server = Server(app or Gateway(gateway.crew[0].plane), drain=1.0, limits=limits)
     task = asyncio.create_task(server.serve([listening]))
     try:
         await until(lambda: server.started)
@@ -56,7 +60,7 @@ async def small_door(gateway: Serving, app: Any = None) -> AsyncIterator[int]:
         await task
 
 
-async def talk(port: int, *parts: bytes, seconds: float = 10.0) -> bytes:
+async def talk(port: int, *parts: bytes, seconds: float = PATIENCE) -> bytes:
     """Everything that comes back until the server closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
@@ -259,7 +263,7 @@ def test_what_is_wrong_behind_a_request_takes_nothing_from_its_answer(tmp_path: 
             await server.arrival(1)
             head = await reader.readuntil(b'"a"')
             held.set()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 found = read_answers(head + await reader.read())
             writer.close()
             assert [one.status for one in found] == [200, status]
@@ -281,12 +285,13 @@ def test_the_head_of_a_next_request_may_wait_for_the_answer_before_it(tmp_path: 
         await send({"type": "http.response.body", "body": b"cd", "more_body": False})
 
     async def story() -> None:
-        async with Serving(tmp_path) as gateway, small_door(gateway, hold) as port:
+        limits = replace(SMALL, seconds=0.5)
+        async with Serving(tmp_path) as gateway, small_door(gateway, hold, limits) as port:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET / HTTP/1.1\r\nhost: g\r\n\r\nGET /second HTTP/1.1\r\n")
             await reader.readuntil(b"ab")
             writer.write(b"host: ")
-            await asyncio.sleep(3 * SMALL.seconds)
+            await asyncio.sleep(2 * limits.seconds)
             held.set()
             assert await reader.readexactly(2) == b"cd"
             (late,) = read_answers(await reader.read())
@@ -315,7 +320,7 @@ def test_heads_that_are_too_large_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("start", [b"", b"POST /v1/chat", b"GET / HTTP/1.1\r\nhost: g\r\nx: "])
 def test_a_head_that_does_not_come_in_time_is_refused(tmp_path: Path, start: bytes) -> None:
     async def story() -> None:
-        async with Serving(tmp_path) as gateway, small_door(gateway) as port:
+        async with Serving(tmp_path) as gateway, small_door(gateway, limits=HURRIED) as port:
             (found,) = read_answers(await talk(port, start))
             assert (found.status, is_refusal(found)) == (408, True)
 
@@ -338,17 +343,17 @@ class Heard(asyncio.Protocol):
 
 def test_a_head_in_drops_has_no_more_time_than_any_other(tmp_path: Path) -> None:
     async def story() -> None:
-        async with Serving(tmp_path) as gateway, small_door(gateway) as port:
+        async with Serving(tmp_path) as gateway, small_door(gateway, limits=HURRIED) as port:
             transport, heard = await asyncio.get_running_loop().create_connection(Heard, "127.0.0.1", port)
             transport.write(b"GET / HTTP/1.1\r\nhost: g\r\nx: ")
 
             async def drip() -> None:
                 while not transport.is_closing():
                     transport.write(b"x")
-                    await asyncio.sleep(SMALL.seconds / 5)
+                    await asyncio.sleep(HURRIED.seconds / 5)
 
             dripping = asyncio.create_task(drip())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 await heard.ended.wait()
             dripping.cancel()
             (found,) = read_answers(heard.data)
@@ -364,7 +369,7 @@ def test_a_head_in_drops_has_no_more_time_than_any_other(tmp_path: Path) -> None
 @pytest.mark.parametrize("framing", ["declared", "chunked"])
 def test_a_body_that_does_not_come_in_time_is_refused(tmp_path: Path, start: bytes, framing: str) -> None:
     async def story() -> None:
-        async with UpstreamServer() as server, Serving(tmp_path) as gateway, small_door(gateway) as port:
+        async with UpstreamServer() as server, Serving(tmp_path) as gateway, small_door(gateway, limits=HURRIED) as port:
             gateway.route("m", server.url)
             gateway.crew[0].plane.body_seconds = 0.05
             if framing == "declared":
@@ -381,7 +386,7 @@ def test_a_body_that_does_not_come_in_time_is_refused(tmp_path: Path, start: byt
 
 def test_a_body_that_goes_on_after_its_answer_does_not_keep_the_connection(tmp_path: Path) -> None:
     async def story() -> None:
-        async with Serving(tmp_path) as gateway, small_door(gateway) as port:
+        async with Serving(tmp_path) as gateway, small_door(gateway, limits=replace(SMALL, seconds=2.0)) as port:
             (found,) = read_answers(await talk(port, request("pb_no_key", b"{", b"content-length: 100", length=False)))
             assert (found.status, is_refusal(found)) == (401, True)
 
@@ -748,7 +753,7 @@ def test_a_reader_that_does_not_read_holds_the_upstream_back_and_is_cut(tmp_path
             client.connect(("127.0.0.1", gateway.port))
             client.sendall(asked)
             received = await server.arrival(1)
-            await asyncio.wait_for(received.gone(), 30)
+            await asyncio.wait_for(received.gone(), PATIENCE)
             _, peak = tracemalloc.get_traced_memory()
             tracemalloc.stop()
             client.close()
@@ -863,7 +868,7 @@ def test_fuzzed_bytes_never_make_a_fault(tmp_path: Path, size: Callable[[int, in
     fuzz()
 
     async def story() -> None:
-        async with Serving(tmp_path) as gateway, small_door(gateway) as port:
+        async with Serving(tmp_path) as gateway, small_door(gateway, limits=HURRIED) as port:
             for data in asked:
                 told = await talk(port, data)
                 found = read_answers(told.replace(b"HTTP/1.1 100 Continue\r\n\r\n", b""))

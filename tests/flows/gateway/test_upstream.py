@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.fakes.fake_time import FakeTime
+from tests.fakes.patience import PATIENCE
 from tests.fakes.upstream_server import (
     Behaviour,
     Exchange,
@@ -107,7 +108,7 @@ def play(story: Callable[..., Coroutine[Any, Any, None]], *groups: list[Behaviou
         finally:
             await scene.pool.close()
             for server in servers:
-                await asyncio.wait_for(server.closed(), 30)
+                await asyncio.wait_for(server.closed(), PATIENCE)
                 await server.stop()
 
     asyncio.run(asyncio.wait_for(run(), 60))

@@ -1,7 +1,6 @@
 """Arms over real sockets: who is answered by the candidate, who stays, and when everybody goes back."""
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -205,18 +204,17 @@ def test_a_candidate_with_a_prompt_of_its_own_leaves_to_the_stable_arm_what_has_
     asyncio.run(story())
 
 
-def test_a_change_of_the_arm_reaches_every_worker_within_a_second(tmp_path: Path) -> None:
+def test_a_change_of_the_arm_reaches_every_worker_at_once(tmp_path: Path) -> None:
     async def story() -> None:
         async with Released(tmp_path, workers=2) as one:
             await one.put(share=1.0)
             assert {text_of(await one.ask()) for _ in range(2)} == {"new"}
-            began = time.monotonic()
+            # Who is asked looks first: the very next answer of each worker is the stable arm's.
             one.gateway.release(one.route, one.arm(share=0.0))
-            while {text_of(await one.ask()) for _ in range(2)} != {"old"}:
-                assert time.monotonic() - began < 1.0
+            assert {text_of(await one.ask()) for _ in range(2)} == {"old"}
             # Also where nobody asks: the workers look by themselves.
             one.gateway.release(one.route, None)
-            await until(lambda: all(w.plane.view.routes["m"].route.arm is None for w in one.gateway.crew), 1.0)
+            await until(lambda: all(w.plane.view.routes["m"].route.arm is None for w in one.gateway.crew))
 
     asyncio.run(story())
 

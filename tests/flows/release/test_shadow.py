@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from tests.fakes.gateway import until
+from tests.fakes.patience import PATIENCE
 from tests.fakes.released import PRICE, Released, text_of
 from tests.fakes.upstream_server import answers, hangs, holds, piece, says, streams, usage_only
 
@@ -176,7 +177,7 @@ def test_a_candidate_that_hangs_delays_nobody_and_what_cannot_wait_is_dropped_an
     async def story() -> None:
         async with Released(tmp_path, candidate=hangs()) as one:
             await one.put(shadow=1.0, concurrency=2)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 for n in range(more):
                     assert text_of(await one.ask(f"q{n}")) == "old"
             worker = one.gateway.crew[0]
@@ -210,7 +211,7 @@ def test_the_kill_switch_ends_shadows_too_and_what_they_used_is_settled(tmp_path
                 assert (await one.ask(f"q{n}", stream=True)).status == 200
             began = await one.new.arrival(1)
             one.gateway.stop(kind, {"all": "", "route": "m", "key": purse}[kind])
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 await began.gone()
                 await one.gateway.settled()
             (row,) = one.rows("shadow")
@@ -323,7 +324,7 @@ def test_a_gateway_that_ends_settles_the_shadows_under_way(tmp_path: Path) -> No
             worker = gateway.crew[0]
             await until(lambda: any(x.reading or x.first for x in worker.plane.under_way.values()))
             worker.leaving.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await gateway._lives[0]
             await gateway.keeper.inside(gateway.keeper.apply_all)
             (row,) = one.rows("shadow")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import orjson
 import pytest
+from tests.fakes.patience import PATIENCE
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "guarded-release"
@@ -48,7 +49,7 @@ def _left(folder: Path) -> list[str]:
 
 def _nobody_left(folder: Path) -> bool:
     """Whether a folder is gone with all that worked in it; what was killed may take a moment to be gone."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + PATIENCE
     while _left(folder) and time.monotonic() < end:
         time.sleep(0.1)
     # A gateway that had to be killed, on a machine that is very busy, leaves the folder of its sockets.
@@ -150,7 +151,7 @@ def _routers() -> Iterator[str]:
 
 def _said(url: str, model: str, text: str) -> Any:
     body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": text}]})
-    with urllib.request.urlopen(f"{url}/chat/completions", data=body, timeout=10) as answer:
+    with urllib.request.urlopen(f"{url}/chat/completions", data=body, timeout=PATIENCE) as answer:
         return orjson.loads(answer.read())["choices"][0]["message"]["content"]
 
 
@@ -171,7 +172,7 @@ def test_what_is_no_request_is_refused_in_words() -> None:
     with _routers() as url:
         for body, status in ((b"{}", 400), (b"[", 400), (b'{"model": "router-3", "messages": []}', 404)):
             with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(f"{url}/chat/completions", data=body, timeout=10)
+                urllib.request.urlopen(f"{url}/chat/completions", data=body, timeout=PATIENCE)
             assert refused.value.code == status
             assert orjson.loads(refused.value.read())["error"]["message"]
     gone = _python("server.py", "--regress", "--port", "1")

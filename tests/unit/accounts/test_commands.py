@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pilotbase.accounts import members
+from pilotbase.accounts import members, tokens
 from pilotbase.cli import admin, audit
 from pilotbase.context import Context, SystemClock, open_context
 from pilotbase.errors import UserError
@@ -57,6 +57,25 @@ def test_members_are_made_listed_and_changed(command: Command, context: Context)
     assert "again" in command("admin", "enable", "wang") and "as before" in command("admin", "enable", "wang")
     now = context.clock.now()
     assert members.sign_in(context.database, "wang", "four plain words here", "::1", now).roles == ("owner",)
+
+
+def test_tokens_are_made_listed_and_revoked(command: Command, context: Context) -> None:
+    command("admin", "create", "li", "--name", "Li", "--organisation", "Base")
+    assert command("admin", "token", "ls", "li") == "li has no tokens yet\n"
+    words = ("--name", "nightly", "--scope", "runs.read", "--scope", "usage.read")
+    text = command("admin", "token", "create", "li", *words).strip()
+    assert tokens.find(context.database, text, context.clock.now()) is not None
+    (listed,) = orjson.loads(command("admin", "token", "ls", "li", "--json"))
+    assert (listed["name"], listed["scopes"], listed["state"]) == ("nightly", ["runs.read", "usage.read"], "active")
+    assert text[15:] not in str(listed) and "nightly" in command("admin", "token", "ls", "li")
+    assert command("admin", "token", "revoke", listed["id"]).startswith("revoked")
+    assert "before" in command("admin", "token", "revoke", listed["id"])
+    made = orjson.loads(command("admin", "token", "create", "li", *words, "--expires", "7d", "--json"))
+    assert made["token"].startswith(made["id"])
+    with pytest.raises(UserError, match="no member `eve`"):
+        command("admin", "token", "ls", "eve")
+    with pytest.raises(UserError, match="within 366 days"):
+        command("admin", "token", "create", "li", *words, "--expires", "2100-01-01")
 
 
 def test_mistakes_are_told_with_what_to_do(command: Command) -> None:

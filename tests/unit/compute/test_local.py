@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.compute.local import LocalExecutor
 from pilotbase.domain.evidence import Ask, Reply
@@ -121,4 +122,4 @@ def test_a_cancelled_run_cancels_its_calls() -> None:
         await asyncio.gather(running, return_exceptions=True)
         return target.under_way
 
-    assert asyncio.run(asyncio.wait_for(run(), 20)) == 0
+    assert asyncio.run(asyncio.wait_for(run(), PATIENCE)) == 0

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import orjson
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.errors import UserError
 from pilotbase.gateway.access_log import Stream, access_log, line
@@ -208,7 +209,7 @@ def test_a_full_disk_loses_lines_says_why_and_writes_whole_lines_again_once_it_h
 
 async def settled(log: Outbox[Entry]) -> None:
     """Until the batch under way is over."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while log.under_way:
             await asyncio.sleep(0)
 
@@ -249,7 +250,7 @@ def test_a_bug_in_a_consumer_loses_its_batch_and_not_the_next_one() -> None:
         box = Outbox(consume, every=0.0)
         box.add(1)
         box.flush()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while box.under_way:
                 await asyncio.sleep(0)
         assert box.dropped == 1 and box.trouble is not None and "bug" in box.trouble

@@ -9,6 +9,7 @@ import pytest
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.domain.evidence import FAILURES, Ask, Reply, Usage
 from pilotbase.errors import UserError
@@ -99,7 +100,7 @@ def converse(upstream: Local, story: Callable[[Local], Coroutine[Any, Any, Any]]
         finally:
             await upstream.aclose()
 
-    return asyncio.run(asyncio.wait_for(run(), 30))
+    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 def answer(upstream: Local, request: Asked) -> tuple[LocalAnswer, bytes]:

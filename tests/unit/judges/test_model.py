@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.chat_server import Behaviour, ChatServer, answers, says
 from tests.fakes.fake_time import FakeTime
+from tests.fakes.patience import PATIENCE
 
 from pilotbase.domain.gate import JudgeSpec
 from pilotbase.errors import UserError
@@ -40,7 +41,7 @@ def judge(
                 await asked.aclose()
                 await asked.aclose()
 
-    return asyncio.run(asyncio.wait_for(run(), 20))
+    return asyncio.run(asyncio.wait_for(run(), PATIENCE))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.patience import PATIENCE
 from tests.fakes.smtp_server import SmtpServer, contexts
 
 from pilotbase.domain.alert import Alert, Channel, Outcome
@@ -179,7 +180,7 @@ def test_when_its_time_is_over_the_connection_is_cut() -> None:
         with pytest.raises(asyncio.CancelledError):
             await sending
         # The server reads until the client is gone, which is at once and not after the client's own 30 s of silence.
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await server.gone.wait()
 
     talk(lambda: SmtpServer(silent=True), work)

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from httpx2 import Response
-from tests.fakes.console_home import EVIL, Furnished, furnish, hostile
+from tests.fakes.console_home import EVIL, Furnished, furnish, furnish_token, hostile
 from tests.fakes.console_server import COOKIE, PASSWORD, Client, ConsoleServer, path_of, seen
 
 from pilotbase.accounts import members
@@ -42,6 +42,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     with ConsoleServer(furnished.home, furnished.time) as server:
         operator = server.member("operator@base.example", "operator", name=hostile("operator"))
         engineer = server.member("engineer@base.example", "engineer", name=hostile("engineer"))
+        texts = [furnish_token(server.context, one, hostile) for one in (operator, engineer)]
+        furnished = replace(furnished, secrets=(*furnished.secrets, *texts))
         places = {**furnished.places, "member": engineer.id, "organisation": engineer.organisation}
         yield Attacked(server=server, furnished=furnished, operator=operator, engineer=engineer, places=places)
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pilotbase.accounts import members, organisations, passwords, sessions
+from pilotbase.accounts import members, organisations, passwords, sessions, tokens
 from pilotbase.console.page import Act, Page, Shown, To, Visit
 from pilotbase.domain.account import ROLES, Member
 from pilotbase.errors import UserError
+from pilotbase.flows.member_add import add_member
+from pilotbase.flows.tokens import tokens_of
 
 __all__ = ["PAGES"]
 
@@ -35,6 +37,7 @@ def _one(visit: Visit, **more: Any) -> Shown:
         "one": found,
         "organisation": home.name if home is not None else found.organisation,
         "signed_in": len(sessions.list_sessions(database, found.id, visit.context.clock.now())),
+        "tokens": tokens_of(visit.context, found),
         "roles": ROLES,
         "is_own": found.id == visit.member.id,
     }
@@ -42,16 +45,13 @@ def _one(visit: Visit, **more: Any) -> Shown:
 
 
 def _create(visit: Visit, form: Mapping[str, str]) -> Shown:
-    password = passwords.suggested()
-    made = members.create(
-        visit.context.database,
+    made, password = add_member(
+        visit.context,
         login=form.get("login", ""),
         name=form.get("name", ""),
         organisation=form.get("organisation", ""),
         roles=_roles(form),
-        password=password,
         who=visit.who,
-        now=visit.context.clock.now(),
     )
     # The password goes into this answer and nowhere else: a redirect would have to keep it somewhere.
     return _list(visit, password=password, made=made)
@@ -77,7 +77,7 @@ def _set_roles(visit: Visit, form: Mapping[str, str]) -> To:
 def _disable(visit: Visit, form: Mapping[str, str]) -> To:
     found, now = _found(visit), visit.context.clock.now()
     members.disable(visit.context.database, found.id, version=_version(visit, form), who=visit.who, now=now)
-    return To(path=_link(found), note=visit.t("The member may sign in no more; all sessions ended."))
+    return To(path=_link(found), note=visit.t("The member may sign in no more; all sessions and tokens ended."))
 
 
 def _enable(visit: Visit, form: Mapping[str, str]) -> To:
@@ -91,6 +91,12 @@ def _set_password(visit: Visit, form: Mapping[str, str]) -> Shown:
     version, now = _version(visit, form), visit.context.clock.now()
     members.set_password(visit.context.database, found.id, password, version=version, who=visit.who, now=now)
     return _one(visit, password=password)
+
+
+def _revoke_token(visit: Visit, form: Mapping[str, str]) -> To:
+    found, now, name = _found(visit), visit.context.clock.now(), form.get("token", "")
+    _, changed = tokens.revoke(visit.context.database, name, who=visit.who, now=now, member=found.id)
+    return To(path=_link(found), note=visit.t("The token is revoked." if changed else "The token was revoked before."))
 
 
 def _found(visit: Visit) -> Member:
@@ -141,6 +147,7 @@ PAGES: tuple[Page, ...] = (
             "disable": Act(permit="members.write", do=_disable),
             "enable": Act(permit="members.write", do=_enable),
             "password": Act(permit="members.write", do=_set_password),
+            "revoke-token": Act(permit="members.write", do=_revoke_token),
         },
     ),
 )

@@ -1,33 +1,29 @@
-"""What the administration API takes and gives, as its OpenAPI document describes it."""
+"""Routes, keys and stops."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from pilotbase.api.shapes.closed import CLOSED
+
 __all__ = [
-    "AuditEntry",
-    "Health",
     "KeyMade",
     "KeyOut",
     "KeyRotation",
     "KeyWanted",
-    "Reconciliation",
     "Revocation",
     "RouteAdded",
     "RouteWanted",
     "StopOut",
     "StopWanted",
     "Stopping",
-    "Usage",
 ]
-
-_CLOSED: dict[str, object] = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteWanted:
     """`route` is the document that `pilotbase route show` prints. `dossier` names one in the base's own folder of dossiers."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _CLOSED
+    __pydantic_config__: ClassVar[dict[str, object]] = CLOSED
 
     route: dict[str, Any]
     dossier: str | None = None
@@ -50,7 +46,7 @@ class RouteAdded:
 class KeyWanted:
     """A key to make: `budget` as in `100 CNY`, `expires` as in `2027-01-31` or `30d`."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _CLOSED
+    __pydantic_config__: ClassVar[dict[str, object]] = CLOSED
 
     name: str
     budget: str | None = None
@@ -81,9 +77,9 @@ class KeyOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyMade:
-    """A key, and the text to hand to its owner: it is told this once, and kept nowhere."""
+    """A key, and the text to hand to its owner: it is told this once, and kept nowhere. In a repeated answer it is null."""
 
-    key: str
+    key: str | None
     about: KeyOut
 
 
@@ -91,7 +87,7 @@ class KeyMade:
 class KeyRotation:
     """`keep`: how long the old secret is let through, as in `10m`; without it, it ends now."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _CLOSED
+    __pydantic_config__: ClassVar[dict[str, object]] = CLOSED
 
     keep: str | None = None
 
@@ -100,7 +96,7 @@ class KeyRotation:
 class Revocation:
     """`cut`: whether streams under way end too."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _CLOSED
+    __pydantic_config__: ClassVar[dict[str, object]] = CLOSED
 
     why: str
     cut: bool = False
@@ -110,7 +106,7 @@ class Revocation:
 class StopWanted:
     """`name` of a route, id or name of a key, or `ALL`; `kind` where it might mean several."""
 
-    __pydantic_config__: ClassVar[dict[str, object]] = _CLOSED
+    __pydantic_config__: ClassVar[dict[str, object]] = CLOSED
 
     name: str
     why: str
@@ -135,44 +131,3 @@ class StopOut:
     why: str
     who: str
     since: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Sums, a row for each `by` and currency; amounts are exact texts."""
-
-    by: Literal["key", "route", "day"]
-    since: str | None
-    until: str | None
-    rows: list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciliation:
-    """Whether the ledger adds up, with every line in billionths of a unit of currency."""
-
-    balanced: bool
-    lines: list[dict[str, Any]]
-    problems: list[str]
-    waiting: list[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditEntry:
-    """Who changed what."""
-
-    id: str
-    at: str
-    who: str
-    action: str
-    subject: str
-    detail: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
-    """That the database answers; `epoch` counts the changes of routes, keys and stops."""
-
-    status: Literal["ok"]
-    epoch: int
-    stopped: bool

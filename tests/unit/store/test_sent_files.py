@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotbase.errors import InvalidInput, UserError
-from pilotbase.store.archive import Allowance, digest_files, keep, name_problem, unpack
 from pilotbase.store.disk import LocalDisk
+from pilotbase.store.sent_files import Allowance, digest_files, keep, name_problem, unpack
 
 
 def zipped(*files: tuple[str | zipfile.ZipInfo, bytes], packed: int = zipfile.ZIP_DEFLATED) -> io.BytesIO:
