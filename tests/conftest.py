@@ -1,5 +1,6 @@
 """Options that every test shares: `--full` runs long simulations and fault series at their full size."""
 
+import gc
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +16,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("steady", deadline=None, derandomize=True)
     settings.register_profile("searching", deadline=None)
     settings.load_profile("searching" if config.getoption("--full") else "steady")
+
+
+def pytest_collection_finish() -> None:
+    # All that the tests import stays to the end. Some code collects garbage whole, and then need not look through it each time.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

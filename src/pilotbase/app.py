@@ -22,6 +22,8 @@ def opened(settings: Settings | None = None) -> Iterator[Context]:
         clock=SystemClock(),
         secrets=found.secret,
         database=found.database,
+        mail=found.mail,
+        public_url=found.public_url,
         embeddings=_embeddings(found),
     ) as context:
         yield context

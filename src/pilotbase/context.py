@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pilotbase.domain.alert import Channel
 from pilotbase.domain.embedding import EmbeddingModel
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
@@ -25,13 +26,17 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One home, opened. `embeddings` is a model that turns texts into vectors, where the operator named one."""
+    """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is where
+    the links in them lead. `embeddings` is a model that turns texts into vectors, where the operator named one.
+    """
 
     home: Path
     database: Database
     disk: Disk
     clock: Clock
     secrets: Secrets
+    mail: Channel | None = None
+    public_url: str | None = None
     embeddings: EmbeddingModel | None = None
 
     def run_folder(self, run: str) -> Path:
@@ -62,6 +67,8 @@ def open_context(
     clock: Clock,
     secrets: Secrets,
     database: str | None = None,
+    mail: Channel | None = None,
+    public_url: str | None = None,
     embeddings: EmbeddingModel | None = None,
 ) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
@@ -72,7 +79,16 @@ def open_context(
     disk.make_folder(home)
     found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets, embeddings=embeddings)
+        yield Context(
+            home=home,
+            database=found,
+            disk=disk,
+            clock=clock,
+            secrets=secrets,
+            mail=mail,
+            public_url=public_url,
+            embeddings=embeddings,
+        )
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

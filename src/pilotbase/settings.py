@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from pilotbase.domain.alert import Channel
+from pilotbase.errors import UserError
 
 __all__ = ["Settings", "read_settings"]
 
@@ -16,6 +19,7 @@ class Settings:
     `oidc_issuer` is an OpenID provider through which members may sign in, `oidc_client` this base's id there, and `oidc_name`
     what its button says; the secret is PILOTBASE_OIDC_SECRET.
 
+    `mail` is the server through which members are written to, and the sender's address; None: no letters are sent.
     `embeddings` is the root of an API that turns texts into vectors, `embeddings_model` the model; its key is the secret
     PILOTBASE_EMBEDDINGS_KEY.
 
@@ -29,6 +33,7 @@ class Settings:
     oidc_issuer: str | None = None
     oidc_client: str | None = None
     oidc_name: str = ""
+    mail: Channel | None = None
     embeddings: str | None = None
     embeddings_model: str | None = None
 
@@ -39,8 +44,8 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
-    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
-    PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL.
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME, PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL,
+    and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
     """
     found = dict(os.environ if environment is None else environment)
     return Settings(
@@ -51,6 +56,28 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         oidc_issuer=found.get("PILOTBASE_OIDC_ISSUER") or None,
         oidc_client=found.get("PILOTBASE_OIDC_CLIENT") or None,
         oidc_name=found.get("PILOTBASE_OIDC_NAME") or "",
+        mail=_mail(found),
         embeddings=found.get("PILOTBASE_EMBEDDINGS") or None,
         embeddings_model=found.get("PILOTBASE_EMBEDDINGS_MODEL") or None,
     )
+
+
+def _mail(found: Mapping[str, str]) -> Channel | None:
+    """The channel without addresses; its name and password stay in their variables until a letter is sent."""
+    server = found.get("PILOTBASE_MAIL")
+    if not server:
+        return None
+    logs_in = bool(found.get("PILOTBASE_MAIL_USER") or found.get("PILOTBASE_MAIL_PASSWORD"))
+    channel = Channel(
+        email=("somebody@example.org",),
+        smtp=server,
+        from_=found.get("PILOTBASE_MAIL_FROM"),
+        user_env="PILOTBASE_MAIL_USER" if logs_in else None,
+        password_env="PILOTBASE_MAIL_PASSWORD" if logs_in else None,
+        tls=found.get("PILOTBASE_MAIL_TLS") or "starttls",  # type: ignore[arg-type]
+    )
+    if channel.tls not in ("starttls", "tls", "none"):
+        raise UserError("it is none of starttls, tls and none", where="PILOTBASE_MAIL_TLS", hint="leave it out for starttls")
+    for problem in channel.problems():
+        raise UserError(f"{'.'.join(map(str, problem.path))}: {problem.message}", where="PILOTBASE_MAIL", hint=problem.hint)
+    return replace(channel, email=())

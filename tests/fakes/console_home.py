@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+from tests.fakes.console_cases import furnish_case
 from tests.fakes.watched import CHECKS, WORDS, Time, World, watched
 from tests.flows.support import Base, cases
 
@@ -60,7 +61,7 @@ def hostile(place: str) -> str:
 
 
 def furnish(folder: Path, word: Word = plain) -> Furnished:
-    """A run, a release that is under way and one that went back, with its incident and alert, keys, stops, a near miss."""
+    """A run, a release under way and one that went back, with its incident and alert, keys, stops, a near miss, a case."""
     home = folder / "home"
     run = _run(folder, home, word)
     plan = read_plan({**WORDS, "bearer": word("bearer"), "rungs": [dict(rung) for rung in SHADOW]})
@@ -111,7 +112,7 @@ def _rest(one: World, home: Path, run: str, word: Word) -> Furnished:
         **_catalogue(one, word),
         "indicator": _indicator(one, word),
         "run": run, "pilot": "small", "candidate": "good", "case": "c3", "route": "quiet", "key": key.id, "release": "r2",
-        "incident": found.id, "form": "json",
+        "incident": found.id, "form": "json", "admission": furnish_case(one.context, word, run, found.id),
     }  # fmt: skip
     return Furnished(home=home, time=one.time, places=places, secrets=(token, other, pepper.hex()))
 

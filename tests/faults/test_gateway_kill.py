@@ -253,7 +253,7 @@ def test_whatever_is_killed_under_load_the_account_holds_all_that_was_delivered(
     tmp_path: Path, size: Callable[[int, int], int]
 ) -> None:
     """Workers and whole trees by turns, each tree started again in its home and on its port."""
-    kills, homes = size(20, 300), size(2, 10)
+    kills, homes = size(12, 300), size(2, 10)
     chance = random.Random(3)
 
     async def life(number: int) -> int:

@@ -101,8 +101,8 @@ def test_failed_cases_are_shown_with_their_reason(base: Base) -> None:
         rows=cases(12), candidates={"bad": {"python": {"call": "models:bad"}}}, models='WAY = "raises"\n' + BAD, checks=CHECKS
     )
     base.run()
-    shown = base.command("show", "small-1")
-    assert shown.returncode == 0 and "4 × raised: ValueError: no idea about # ?" in shown.stdout
+    shown = base.said("show", "small-1")
+    assert shown.code == 0 and "4 × raised: ValueError: no idea about # ?" in shown.out
 
 
 def test_a_batch_of_the_wrong_length_fails_and_no_answer_is_put_to_another_case(base: Base) -> None:
@@ -119,8 +119,8 @@ def test_a_batch_of_the_wrong_length_fails_and_no_answer_is_put_to_another_case(
 )
 def test_a_module_that_does_not_load_ends_with_4_where_nothing_else_can_be_asked(base: Base, broken: str) -> None:
     base.write(models=broken, candidates={"good": {"python": "models:good"}})
-    told = base.command("run", str(base.pilot))
-    assert told.returncode == 4 and "no candidate could be reached" in told.stderr and "cannot be loaded" in told.stderr
+    told = base.said("run", base.pilot)
+    assert told.code == 4 and "no candidate could be reached" in told.err and "cannot be loaded" in told.err
 
 
 def test_the_others_go_on_where_one_candidate_cannot_be_loaded(base: Base) -> None:

@@ -124,8 +124,8 @@ def test_a_file_size_limit_at_any_stage_never_shows_a_traceback(base: Base, size
 def test_a_file_in_the_place_of_the_home_is_told(base: Base) -> None:
     base.write()
     base.home.write_text("not a folder")
-    told = base.command("run", str(base.pilot))
-    assert told.returncode == 2 and str(base.home) in told.stderr and "Traceback" not in told.stderr
+    told = base.said("run", str(base.pilot))
+    assert told.code == 2 and str(base.home) in told.err and "Traceback" not in told.err
 
 
 @pytest.mark.parametrize("name", ["runs", "scratch", "pilotbase.db"])
@@ -136,8 +136,8 @@ def test_a_file_or_folder_in_the_place_of_a_part_of_the_home_is_told(base: Base,
         (base.home / name).mkdir()
     else:
         (base.home / name).write_text("in the way")
-    told = base.command("run", str(base.pilot))
-    assert told.returncode == 2 and name in told.stderr and "Traceback" not in told.stderr, told.stderr
+    told = base.said("run", str(base.pilot))
+    assert told.code == 2 and name in told.err and "Traceback" not in told.err, told.err
 
 
 def segments(base: Base) -> list[Path]:
@@ -152,8 +152,8 @@ def test_a_tampered_segment_is_named_by_every_reader(base: Base) -> None:
     data[len(data) // 2] ^= 1
     victim.write_bytes(bytes(data))
     for arguments in (("conclude", "small-1"), ("show", "small-1"), ("dossier", "small-1")):
-        told = base.command(*arguments)
-        assert told.returncode == 2 and victim.name in told.stderr and "Traceback" not in told.stderr, told.stderr
+        told = base.said(*arguments)
+        assert told.code == 2 and victim.name in told.err and "Traceback" not in told.err, told.err
 
 
 def test_a_run_does_not_go_on_over_a_tampered_or_missing_segment(base: Base) -> None:
@@ -177,5 +177,5 @@ def test_missing_cases_of_a_finished_run_are_told_by_file(base: Base) -> None:
     base.write()
     base.run()
     (base.home / "runs" / "small-1" / "cases.parquet").write_bytes(b"no parquet")
-    told = base.command("conclude", "small-1")
-    assert told.returncode == 2 and "cases.parquet" in told.stderr and "Traceback" not in told.stderr
+    told = base.said("conclude", "small-1")
+    assert told.code == 2 and "cases.parquet" in told.err and "Traceback" not in told.err

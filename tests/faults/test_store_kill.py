@@ -44,7 +44,7 @@ def test_a_writer_killed_at_any_moment_loses_no_row_that_it_acknowledged(tmp_pat
     moments = random.Random(20260101)
     count = 0
     with Database(tmp_path / "base.db") as database:
-        for _ in range(size(20, 300)):
+        for _ in range(size(10, 300)):
             command = [sys.executable, "-c", WRITER, str(tmp_path), str(count)]
             with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
                 assert writer.stdout is not None

@@ -212,11 +212,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_after_a_fault_at_any_boundary_every_acknowledged_row_is_there_once(
-    tmp_path: Path, database: Database, mode: str
+    tmp_path: Path, database: Database, mode: str, size: Callable[[int, int], int]
 ) -> None:
     total = boundaries(tmp_path / "whole")
     assert total > 70
-    for at in range(total):
+    step = size(3, 1)
+    for at in range(MODES.index(mode) % step, total, step):  # reduced, the modes share the boundaries
         folder = tmp_path / f"log-{at}"
         index = DatabaseIndex(database, str(at))
         done, synced = interrupt(folder, index, at, mode)

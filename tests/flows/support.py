@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from tests.fakes.chat_server import Behaviour, ChatServer
+from tests.flows.commands import Said, pilotbase
 
 from pilotbase.context import Context, SystemClock, open_context
 from pilotbase.flows.conclude import conclude_run
@@ -193,6 +194,10 @@ class Base:
         """All recorded rows of a candidate."""
         with self.opened() as context:
             return [row for frame in read_log(context, run, candidate) for row in frame.iter_rows(named=True)]
+
+    def said(self, *arguments: object) -> Said:
+        """`pilotbase ARGUMENTS` in this process."""
+        return pilotbase(self.home, *arguments, environment=self.environment)
 
     def command(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """`pilotbase ARGUMENTS` in a process of its own."""

@@ -179,4 +179,4 @@ def test_a_clock_that_goes_backwards_mixes_nothing_up(base: Base) -> None:
     assert third["run"] == "small-3" and third["family"]["round"] == 3
     with base.opened() as context:
         assert [r.run for r in list_runs(context.database)] == ["small-3", "small-2", "small-1"]
-    assert "small-3" in base.command("show", "last").stdout
+    assert "small-3" in base.said("show", "last").out

@@ -176,14 +176,14 @@ def test_exit_codes_and_one_document_on_stdout(base: Base, candidate: str, code:
     document = json.loads(told.stdout)
     assert document["schema"] == "pilotbase.run/1" and document["verdict"] == {0: "pass", 1: "fail", 3: "inconclusive"}[code]
     assert told.stderr and "Traceback" not in told.stderr
-    again = base.command("conclude", "small-1", "--json")
-    assert again.returncode == code and json.loads(again.stdout) == document
+    again = base.said("conclude", "small-1", "--json")
+    assert again.code == code and again.json == document
 
 
 def test_quiet_says_nothing_but_the_result(base: Base) -> None:
     base.write(rows=cases(100), checks=[accuracy(">= 0.5")])
-    told = base.command("run", str(base.pilot), "-q", "--json")
-    assert told.returncode == 0 and told.stderr == "" and json.loads(told.stdout)["verdict"] == "pass"
+    told = base.said("run", base.pilot, "-q", "--json")
+    assert told.code == 0 and told.err == "" and told.json["verdict"] == "pass"
 
 
 @pytest.mark.parametrize(
@@ -198,9 +198,9 @@ def test_quiet_says_nothing_but_the_result(base: Base) -> None:
 )
 def test_a_wrong_flag_ends_with_2_and_writes_no_run(base: Base, arguments: tuple[str, ...], named: str) -> None:
     base.write()
-    told = base.command("run", str(base.pilot), *arguments)
-    assert told.returncode == 2 and named in told.stderr and "Traceback" not in told.stderr and not told.stdout
-    assert json.loads(base.command("runs", "--json").stdout) == []
+    told = base.said("run", base.pilot, *arguments)
+    assert told.code == 2 and named in told.err and "Traceback" not in told.err and not told.out
+    assert base.said("runs", "--json").json == []
 
 
 def test_another_confidence_is_exploratory_and_never_a_pass(base: Base) -> None:
@@ -208,7 +208,7 @@ def test_another_confidence_is_exploratory_and_never_a_pass(base: Base) -> None:
     assert base.run()["confirmatory"]
     document = base.conclude("small-1", confidence=0.9)
     assert not document["confirmatory"] and document["verdict"] == "inconclusive" and document["exploratory_because"]
-    assert base.command("conclude", "small-1", "--confidence", "2").returncode == 2
+    assert base.said("conclude", "small-1", "--confidence", "2").code == 2
 
 
 def test_an_unfinished_run_is_not_concluded_and_is_told_how_to_go_on(base: Base) -> None:
@@ -226,7 +226,7 @@ def test_an_unfinished_run_is_not_concluded_and_is_told_how_to_go_on(base: Base)
     with pytest.raises(Stop):
         base.run(progress=Cutter())
     for command in (("conclude", "small-1"), ("dossier", "small-1")):
-        told = base.command(*command)
-        assert told.returncode == 2 and "pilotbase run" in told.stderr and "Traceback" not in told.stderr
-    shown = base.command("show", "small-1")
-    assert shown.returncode == 0 and "go on with: pilotbase run" in shown.stdout
+        told = base.said(*command)
+        assert told.code == 2 and "pilotbase run" in told.err and "Traceback" not in told.err
+    shown = base.said("show", "small-1")
+    assert shown.code == 0 and "go on with: pilotbase run" in shown.out

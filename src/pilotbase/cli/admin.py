@@ -1,4 +1,4 @@
-"""`pilotbase admin`: the members of this base."""
+"""`pilotbase admin`: the members of this base, its backups, and how it is."""
 
 import argparse
 import getpass
@@ -9,23 +9,28 @@ from pathlib import Path
 from pilotbase.accounts import identities, members, organisations
 from pilotbase.app import opened
 from pilotbase.cli import token
+from pilotbase.cli.admin_copies import back_up, backup_arguments, put_back, restore_arguments
+from pilotbase.cli.admin_doctor import doctor_arguments, examine
 from pilotbase.cli.listing import print_json, print_table
 from pilotbase.context import Context
 from pilotbase.domain.account import ROLES, Member
 from pilotbase.errors import UserError
 from pilotbase.flows.operator import operator
 from pilotbase.flows.tokens import member_called
+from pilotbase.settings import Settings, read_settings
 
-__all__ = ["arguments", "main", "run"]
+__all__ = ["arguments", "main", "outside", "run"]
 
 _LARGEST = 4096
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = "The members of this base, who sign in to its console, and their tokens for the API."
-    words = parser.add_subparsers(
-        dest="word", required=True, metavar="create|ls|password|roles|disable|enable|forget-identity|token"
+    parser.description = (
+        "The members of this base, who sign in to its console, and their tokens for the API: create, ls, password, roles, "
+        "disable, enable, forget-identity, token. "
+        "The base itself: backup, restore, doctor."
     )
+    words = parser.add_subparsers(dest="word", required=True, metavar="|".join((*_WORDS, *_OUTSIDE)))
     create = words.add_parser("create", help="a new member; the password is asked for")
     create.add_argument("login", metavar="LOGIN", help="what the member signs in with, as an e-mail address")
     create.add_argument("--name", required=True, help="the member's name")
@@ -45,11 +50,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     forget = words.add_parser("forget-identity", help="unbind a member from the identity provider, to be bound anew")
     forget.add_argument("login", metavar="LOGIN")
     token.arguments(words.add_parser("token", help="members' tokens for the API: create, ls, revoke"))
+    backup_arguments(words)
+    restore_arguments(words)
+    doctor_arguments(words)
 
 
 def main(given: argparse.Namespace) -> int:
+    if given.word in _OUTSIDE:
+        return outside(read_settings(), given)
     with opened() as context:
         return run(context, given)
+
+
+def outside(settings: Settings, given: argparse.Namespace) -> int:
+    """A command that opens no home: there is none yet, or it must not be changed; its exit code."""
+    return _OUTSIDE[given.word](settings, given)
 
 
 def run(context: Context, given: argparse.Namespace) -> int:
@@ -179,4 +194,6 @@ _WORDS: Mapping[str, Callable[[Context, argparse.Namespace], int]] = {
     "enable": _enable,
     "forget-identity": _forget_identity,
     "token": token.run,
+    "backup": back_up,
 }
+_OUTSIDE: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {"restore": put_back, "doctor": examine}

@@ -22,11 +22,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "release": ("pilotbase.cli.release", "bring a candidate into service in small steps, under the checks that it passed"),
     "watch": ("pilotbase.cli.watch", "a release as it goes: intervals against thresholds, exposure, alerts"),
     "incident": ("pilotbase.cli.incident", "what went wrong: report, contain, resolve, close with a regression case, export"),
+    "case": ("pilotbase.cli.case", "admission cases: list, show, export their signed record, and verify it"),
     "drill": ("pilotbase.cli.drill", "make a copy of live traffic worse, and time the alarm and the way back"),
     "usage": ("pilotbase.cli.usage", "what was used and what it cost, and the proof that the ledger adds up"),
     "stop": ("pilotbase.cli.stop", "stop the traffic of a route, of a key, or all of it"),
     "resume": ("pilotbase.cli.resume", "let stopped traffic go on"),
-    "admin": ("pilotbase.cli.admin", "members of this base, and their tokens: create, list, roles, password, disable"),
+    "admin": ("pilotbase.cli.admin", "members of this base and their tokens; its backup and restore; what is wrong with it"),
     "audit": ("pilotbase.cli.audit", "who changed what, and the proof that the log was not changed"),
     "schema": ("pilotbase.cli.schema", "JSON Schema of pilot.yaml for editors"),
 }

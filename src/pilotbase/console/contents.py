@@ -1,13 +1,27 @@
 """All pages of the console, in the order of the menu."""
 
 from pilotbase.console.page import Page
-from pilotbase.console.pages import audit, catalog, gateway, home, incidents, indicators, members, own, releases, runs, tokens
+from pilotbase.console.pages import (
+    audit,
+    cases,
+    catalog,
+    gateway,
+    home,
+    incidents,
+    indicators,
+    members,
+    own,
+    releases,
+    runs,
+    tokens,
+)
 
 __all__ = ["PAGES"]
 
 PAGES: tuple[Page, ...] = (
     *home.PAGES,
     *catalog.PAGES,
+    *cases.PAGES,
     *runs.PAGES,
     *gateway.PAGES,
     *releases.PAGES,

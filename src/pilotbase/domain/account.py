@@ -44,6 +44,8 @@ Permit = Literal[
     "releases.move",
     "incidents.read",
     "incidents.write",
+    "cases.read",
+    "cases.write",
     "indicators.read",
     "indicators.write",
     "members.read",
@@ -70,6 +72,8 @@ PERMITS: Mapping[Permit, frozenset[Role]] = {
     "releases.move": frozenset(("operator",)),
     "incidents.read": _INSIDE | {"owner"},
     "incidents.write": frozenset(("operator", "engineer")),
+    "cases.read": _ALL,
+    "cases.write": _ALL - {"auditor"},  # which step is whose: `domain.admission.STEPS`
     "indicators.read": _INSIDE | {"owner"},
     "indicators.write": frozenset(("operator",)),
     "members.read": frozenset(("operator", "auditor")),

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from pilotbase.gateway.wal import LONGEST, Record, scan
 from pilotbase.store.disk import Disk, explained
 
-__all__ = ["Reading", "Segment", "is_worker_name", "read_stream", "segment_path", "segments"]
+__all__ = ["Reading", "Segment", "is_worker_name", "read_stream", "segment_path", "segments", "unbroken"]
 
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})-([0-9a-f]{16})\.wal")
 _WORKER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -58,6 +58,21 @@ def segments(folder: Path, disk: Disk) -> dict[str, list[Segment]]:
     for files in found.values():
         files.sort(key=lambda one: one.start)
     return found
+
+
+def unbroken(spans: Sequence[tuple[int, int]], position: int) -> range | None:
+    """Which of a stream's files, each as (start, size) and in order, hold it without a gap from `position` on; None: they do not.
+
+    >>> unbroken([(0, 10), (10, 10), (20, 5)], 12), unbroken([(0, 10), (20, 5)], 4), unbroken([(20, 5)], 12)
+    (range(1, 3), range(0, 1), None)
+    """
+    first = max((i for i, (start, _) in enumerate(spans) if start <= position), default=-1)
+    if first < 0 or sum(spans[first]) < position:
+        return None
+    last = first
+    while last + 1 < len(spans) and spans[last + 1][0] == sum(spans[last]):
+        last += 1
+    return range(first, last + 1)
 
 
 def read_stream(files: Sequence[Segment], position: int, sequence: int, limit: int) -> Reading:

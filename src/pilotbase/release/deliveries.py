@@ -14,7 +14,7 @@ import orjson
 
 from pilotbase.domain.alert import Channel, Outcome, clean_line, read_channel
 from pilotbase.ports import Clock, Secrets
-from pilotbase.release.mail import Mails, tell_log
+from pilotbase.release.mail import Letter, Mails, tell_log
 from pilotbase.release.webhook import Webhooks
 from pilotbase.store.database import Database, Row
 
@@ -28,6 +28,7 @@ __all__ = [
     "claim",
     "deliveries_of",
     "due",
+    "queue_letter",
     "record",
     "wait_after",
 ]
@@ -136,6 +137,16 @@ def record(database: Database, delivery: Delivery, outcome: Outcome, now: dateti
     return state if changed else "replaced"
 
 
+def queue_letter(database: Database, channel: Channel, letter: Letter, now: datetime) -> None:
+    """Have a letter brought to the addresses of a channel; queued again under the same id it stays the one that it is."""
+    target = {"channel": channel.document(), "body": letter.document(), "lane": "letter", "queued": now.isoformat()}
+    database.execute(
+        "INSERT INTO deliveries (alert, channel, state, tries, due, said, target) VALUES (?, ?, 'waiting', 0, ?, '', ?) "
+        "ON CONFLICT (alert, channel) DO NOTHING",
+        (letter.id, channel.name, now.timestamp(), orjson.dumps(target).decode()),
+    )
+
+
 def wait_after(tries: int, asked: float | None, random: Callable[[], float]) -> float:
     """Seconds to wait after the `tries`-th failed try (from 1): min(5 h, 10 s * 3^(tries - 1)), spread by a quarter either way.
 
@@ -236,7 +247,7 @@ class Courier:
 
     def _tell(self, delivery: Delivery, outcome: Outcome, state: str) -> None:
         """A failure is told when it begins and when it is final; the tries between are in the database."""
-        what = f"alert {delivery.id} to {delivery.place}"
+        what = f"{'letter' if delivery.body.get('type') == 'letter' else 'alert'} {delivery.id} to {delivery.place}"
         if state == "given-up":
             title = clean_line(delivery.body.get("data", {}).get("title", ""), 200)
             self._say(f"{what}: given up after {delivery.tries} tries, {outcome.said}; it said: {title}")

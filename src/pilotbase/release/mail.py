@@ -18,7 +18,7 @@ from pilotbase.domain.alert import Channel, Outcome, clean_line, parse_server
 from pilotbase.domain.severity import SEVERITIES
 from pilotbase.ports import Clock, Secrets
 
-__all__ = ["Mails", "compose", "line_of", "tell_log"]
+__all__ = ["Letter", "Mails", "compose", "line_of", "tell_log"]
 
 THREADS = 4
 SUBJECT = 180
@@ -33,6 +33,19 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "method": ("method", "方法"),
     "window": ("window", "时间窗"),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """A message that is none of an alert: its id, and its words as they are sent."""
+
+    id: str
+    subject: str
+    text: str
+
+    def document(self) -> dict[str, Any]:
+        """It as a delivery carries it. Letters wait behind alerts."""
+        return {"type": "letter", "data": {"id": self.id, "severity": 4, "title": self.subject, "text": self.text}}
 
 
 class Mails:
@@ -171,19 +184,20 @@ class _Encrypted(smtplib.SMTP_SSL):
 
 def compose(channel: Channel, name: str, message: Mapping[str, Any], now: datetime) -> EmailMessage:
     """The letter of a message, in Chinese and English. Its Message-ID is `name`, so that a second copy is known as one."""
-    data = message["data"]
+    data, plain = message["data"], message["type"] == "letter"
     domain = (channel.from_ or "").rpartition("@")[2]
     letter = EmailMessage(policy=SMTP)
     letter["From"] = channel.from_ or ""
     letter["To"] = ", ".join(channel.email)
-    letter["Subject"] = clean_line(f"[{data['severity']}] {data['route']}: {data['title-zh'] or data['title']}", SUBJECT)
+    subject = data["title"] if plain else f"[{data['severity']}] {data['route']}: {data['title-zh'] or data['title']}"
+    letter["Subject"] = clean_line(subject, SUBJECT)
     letter["Date"] = format_datetime(now)
     letter["Message-ID"] = f"<{name}@{domain}>"
     if name != data["id"]:
         letter["In-Reply-To"] = letter["References"] = f"<{data['id']}@{domain}>"
     letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no absence note answers it
     # Base64, for a server may take 7 bits alone.
-    letter.set_content(_text(message), charset="utf-8", cte="base64")
+    letter.set_content(data["text"] if plain else _text(message), charset="utf-8", cte="base64")
     return letter
 
 

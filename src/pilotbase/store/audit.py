@@ -21,7 +21,10 @@ from pilotbase.errors import UserError
 from pilotbase.store.database import Database, Row
 from pilotbase.store.disk import Disk
 
-__all__ = ["Entry", "Link", "Report", "entries", "newest", "stamp", "verify", "verify_home", "write"]
+__all__ = ["NOTE", "Entry", "Link", "Report", "entries", "kept_note", "newest", "stamp", "verify", "verify_home", "write"]
+
+NOTE: Final = "audit-newest"
+"""The file in a home that holds the newest link that was verified there."""
 
 _COLUMNS: Final = "id, at, who, action, subject, detail"
 _PAGE: Final = 1000
@@ -174,19 +177,22 @@ def verify_home(database: Database, disk: Disk, home: Path, noted: Sequence[Link
 
     So what was once verified here can be neither cut off nor written anew by who reaches the database alone.
     """
-    path = home / "audit-newest"
-    kept = disk.find(path)
-    known = [*noted]
-    if kept is not None:
-        try:
-            known.append(Link.parse(kept.decode("ascii", "replace")))
-        except UserError as error:
-            hint = "restore it from a backup; without one, find out who changed it before you remove it"
-            raise UserError("the note of the newest link is damaged", where=str(path), hint=hint, code=1) from error
-    report = verify(database, known)
+    report = verify(database, [*noted, *kept_note(disk, home)])
     if report.broken is None and report.newest is not None:
-        disk.write_whole(path, f"{report.newest}\n".encode(), 0o600)
+        disk.write_whole(home / NOTE, f"{report.newest}\n".encode(), 0o600)
     return report
+
+
+def kept_note(disk: Disk, home: Path) -> list[Link]:
+    """The link that this home noted last; none where it noted none. UserError where the note is damaged."""
+    kept = disk.find(home / NOTE)
+    if kept is None:
+        return []
+    try:
+        return [Link.parse(kept.decode("ascii", "replace"))]
+    except UserError as error:
+        hint = "restore it from a backup; without one, find out who changed it before you remove it"
+        raise UserError("the note of the newest link is damaged", where=str(home / NOTE), hint=hint, code=1) from error
 
 
 def _digest(before: str, seq: int, values: Sequence[str]) -> str:

@@ -14,9 +14,10 @@ from pilotbase.store.driver import ConflictError, Driver, Row, Values
 from pilotbase.store.postgres import Postgres
 from pilotbase.store.sqlite import Sqlite
 
-__all__ = ["ConflictError", "Database", "Row", "Values", "migrations"]
+__all__ = ["ConflictError", "Database", "Row", "Values", "migrations", "newer"]
 
 _TIMEOUT = 30.0
+_PAGE = 1000
 
 
 class Database:
@@ -28,22 +29,34 @@ class Database:
 
     SQL is what both understand: `?` or `:name` for values, `INSERT ... ON CONFLICT`, `RETURNING`. Whatever changes rows does so
     as the only writer, inside `transaction()` or alone; what is read outside sees only what was committed.
+
+    `schema` stops at so many migrations, for what was kept at that time. With `read` the database must be there, is neither
+    changed nor brought up, and may even be newer than this version: ask `schema` before the tables.
     """
 
     __slots__ = ("_driver", "_failed", "_inside", "_turn", "where")
 
-    def __init__(self, place: Path | str, disk: Disk | None = None, *, timeout: float = _TIMEOUT) -> None:
+    def __init__(
+        self,
+        place: Path | str,
+        disk: Disk | None = None,
+        *,
+        timeout: float = _TIMEOUT,
+        schema: int | None = None,
+        read: bool = False,
+    ) -> None:
         self._turn = threading.RLock()
         self._inside = False
         self._failed = False
         self._driver: Driver
         if isinstance(place, Path):
-            self._driver = Sqlite(place, disk or LocalDisk(), timeout=timeout)
+            self._driver = Sqlite(place, disk or LocalDisk(), timeout=timeout, read=read)
         else:
-            self._driver = Postgres(parse_address(place), timeout=timeout)
+            self._driver = Postgres(parse_address(place), timeout=timeout, read=read)
         self.where = self._driver.where
         try:
-            self._migrate()
+            if not read:
+                self.bring_up(schema)
         except BaseException:
             self._driver.close()
             raise
@@ -97,6 +110,48 @@ class Database:
         with self._turn, self._doomed_by_errors():
             return self._driver.row(sql, values)
 
+    @property
+    def schema(self) -> int:
+        """How many migrations were applied to it; 0 for an empty one."""
+        with self._turn:
+            return self._driver.version()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Self]:
+        """Everything read in the block is of one moment, its beginning, while others go on writing. Write nothing in it."""
+        with self._turn:
+            if self._inside:
+                raise RuntimeError("a snapshot inside a transaction")
+            self._driver.begin_reading()
+            self._inside = True
+            try:
+                yield self
+            finally:
+                self._inside = self._failed = False
+                self._driver.roll_back()
+
+    def tables(self) -> list[str]:
+        """Our tables in the order in which they were made."""
+        with self._turn, self._doomed_by_errors():
+            return self._driver.tables()
+
+    def columns(self, table: str) -> list[str]:
+        """The columns of a table in their order."""
+        with self._turn, self._doomed_by_errors():
+            return self._driver.columns(table)
+
+    def pages(self, table: str, size: int = _PAGE) -> Iterator[list[Row]]:
+        """All rows of a table, at most `size` at a time, inside a snapshot or a transaction."""
+        if not self._inside:
+            raise RuntimeError("a table is read inside a snapshot")
+        with self._turn, self._doomed_by_errors():
+            yield from self._driver.pages(table, size)
+
+    def faults(self, *, deep: bool = False) -> list[str]:
+        """What the library finds wrong with the database's own files; none for PostgreSQL, which its administrator checks."""
+        with self._turn, self._doomed_by_errors():
+            return self._driver.faults(deep=deep)
+
     def close(self) -> None:
         """Close the connection; a second call does nothing."""
         with self._turn:
@@ -122,21 +177,31 @@ class Database:
         if self._failed:
             raise RuntimeError("an error ended this transaction before; let it leave the block, and begin another one")
 
-    def _migrate(self) -> None:
+    def bring_up(self, schema: int | None = None) -> None:
+        """Apply the migrations that are missing up to number `schema` (None: all), in one transaction, or in the caller's.
+
+        UserError where the database is newer than this version.
+        """
         steps = migrations()
-        if self._driver.version() == len(steps):
+        wanted = len(steps) if schema is None else schema
+        if self._driver.version() == wanted:
             return
         with self.transaction():
             # Asked again under the write lock: another process may have been first.
             version = self._driver.version()
             if version > len(steps):
-                raise UserError(
-                    f"written by a newer version: its schema is {version}, this one knows {len(steps)}",
-                    where=self.where,
-                    hint="upgrade pilotbase, or choose another home folder or database",
-                )
-            if version < len(steps):
-                self._driver.migrate(steps[version:], len(steps))
+                raise newer(version, len(steps), self.where)
+            if version < wanted:
+                self._driver.migrate(steps[version:wanted], wanted)
+
+
+def newer(found: int, known: int, where: str) -> UserError:
+    """The error for a schema that this version does not know yet."""
+    return UserError(
+        f"written by a newer version: its schema is {found}, this one knows {known}",
+        where=where,
+        hint="upgrade pilotbase, or choose another home folder or database",
+    )
 
 
 def migrations() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pilotbase.store.driver import Values, check_text
 
-__all__ = ["PostgresRow", "number", "parameters", "row_maker", "schema", "statement"]
+__all__ = ["HIDDEN", "PostgresRow", "number", "parameters", "row_maker", "schema", "statement"]
 
 INT8 = 20
 """The type number of BIGINT (pg_type.dat). The type of every other value is for the server to infer from its place."""
@@ -20,14 +20,14 @@ _TYPE = re.compile(r"\b(INTEGER|TEXT)\b")
 # Text is ordered by code points as in SQLite, not by the rules of the server's country.
 _TYPES = {"INTEGER": "BIGINT", "TEXT": 'TEXT COLLATE "C"'}
 # SQLite has a hidden `rowid` in every table, the order of insertion; here it is a column where our SQL asks for it.
-_HIDDEN = "rowid"
+HIDDEN = "rowid"
 _ORDERED = re.compile(r"CREATE TABLE (runs) \(\n")
 
 
 def schema(script: str) -> str:
     """A migration in PostgreSQL's words."""
     script = _TYPE.sub(lambda found: _TYPES[found[1]], script)
-    return _ORDERED.sub(rf"CREATE TABLE \1 (\n    {_HIDDEN} BIGINT GENERATED ALWAYS AS IDENTITY,\n", script)
+    return _ORDERED.sub(rf"CREATE TABLE \1 (\n    {HIDDEN} BIGINT GENERATED ALWAYS AS IDENTITY,\n", script)
 
 
 @lru_cache(maxsize=128)
@@ -122,9 +122,9 @@ class PostgresRow:
 
 def row_maker(sql: str, columns: Sequence[str]) -> Callable[[Sequence[Any]], PostgresRow]:
     """What makes rows of an answer's lists of values; `SELECT *` leaves the hidden column out, as SQLite does."""
-    if _HIDDEN in columns and _STAR.match(sql):
-        hidden = columns.index(_HIDDEN)
-        kept = _places([name for name in columns if name != _HIDDEN])
+    if HIDDEN in columns and _STAR.match(sql):
+        hidden = columns.index(HIDDEN)
+        kept = _places([name for name in columns if name != HIDDEN])
         return lambda values: PostgresRow(kept, [value for at, value in enumerate(values) if at != hidden])
     places = _places(columns)
     return lambda values: PostgresRow(places, values)

@@ -57,6 +57,23 @@ class Driver(Protocol):
     def row(self, sql: str, values: Values) -> Row | None:
         """The first of them."""
 
+    def begin_reading(self) -> None:
+        """Begin a transaction that only reads, and sees what was committed by now however long it takes. Writers go on."""
+
+    def tables(self) -> list[str]:
+        """The names of our tables in the order in which they were made, so that each follows those that it refers to."""
+
+    def columns(self, table: str) -> list[str]:
+        """The columns of a table in their order, without a hidden one."""
+
+    def pages(self, table: str, size: int) -> Iterator[list[Row]]:
+        """All rows of a table in the order of insertion where our SQL asks for that order, at most `size` at a time.
+
+        Inside a transaction."""
+
+    def faults(self, *, deep: bool) -> list[str]:
+        """What the library finds wrong with the database's own files, in its words; with `deep` the indices are compared too."""
+
     def version(self) -> int:
         """How many migrations were applied."""
 

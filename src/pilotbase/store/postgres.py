@@ -7,13 +7,13 @@ A connection that broke is opened again for a read, or to begin a transaction; i
 
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, TypeVar
 
 from pilotbase.errors import UserError
 from pilotbase.store.address import Address, connect_socket
-from pilotbase.store.dialect import number, parameters, row_maker, schema, statement
+from pilotbase.store.dialect import HIDDEN, number, parameters, row_maker, schema, statement
 from pilotbase.store.driver import Row, Values
 from pilotbase.store.sqlstate import explain, gone
 
@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 _WRITER = 0x70696C6F74  # the lock's number: "pilot"
 _BEGIN = f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({_WRITER})"
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT count(*) FROM pg_tables"
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 _CONNECT = 10.0
 _SPARE = 5.0
@@ -40,15 +41,16 @@ class Postgres:
 
     Waiting for a lock ends after `timeout` seconds, a statement after twice that, waiting for a silent server 5 seconds later,
     and for one that cannot be reached after 10. A transaction in which nothing is asked for twice `timeout` is ended by the
-    server, which frees its lock.
+    server, which frees its lock. With `read` the server lets nothing be changed.
     """
 
-    __slots__ = ("_address", "_closed", "_connection", "_inside", "_library", "_statements", "_timeout", "where")
+    __slots__ = ("_address", "_closed", "_connection", "_inside", "_library", "_read", "_statements", "_timeout", "where")
 
-    def __init__(self, address: Address, *, timeout: float) -> None:
+    def __init__(self, address: Address, *, timeout: float, read: bool = False) -> None:
         self.where = address.where
         self._address = address
         self._timeout = timeout
+        self._read = read
         self._library = _library(self.where)
         self._connection: Any = None
         self._statements: OrderedDict[tuple[str, tuple[int, ...]], tuple[Any, ...]] = OrderedDict()
@@ -94,6 +96,47 @@ class Postgres:
     def row(self, sql: str, values: Values) -> Row | None:
         found = self.rows(sql, values)
         return found[0] if found else None
+
+    def begin_reading(self) -> None:
+        try:
+            self._say(_SNAPSHOT, again=True)  # the first read fixes what is seen
+        except BaseException:
+            self.roll_back()
+            raise
+        self._inside = True
+
+    def tables(self) -> list[str]:
+        found = self.rows(
+            "SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = current_schema() AND c.relkind = 'r' ORDER BY c.oid",
+            (),
+        )
+        return [row["name"] for row in found if row["name"] != "schema_version"]
+
+    def columns(self, table: str) -> list[str]:
+        return [name for name in self._all_columns(table) if name != HIDDEN]
+
+    def pages(self, table: str, size: int) -> Iterator[list[Row]]:
+        every = self._all_columns(table)
+        names = ", ".join(f'"{name}"' for name in every if name != HIDDEN)
+        order = f" ORDER BY {HIDDEN}" if HIDDEN in every else ""
+        self._say(f'DECLARE "pages_{table}" NO SCROLL CURSOR FOR SELECT {names} FROM "{table}"{order}')
+        while found := self.rows(f'FETCH {size} FROM "pages_{table}"', ()):
+            yield found
+        self._say(f'CLOSE "pages_{table}"')
+
+    def faults(self, *, deep: bool) -> list[str]:
+        """None: PostgreSQL checks its files by itself where it has checksums, and `amcheck` is for its administrator."""
+        self.rows("SELECT count(*) AS n FROM pg_tables", ())
+        return []
+
+    def _all_columns(self, table: str) -> list[str]:
+        found = self.rows(
+            "SELECT column_name AS name FROM information_schema.columns"
+            " WHERE table_schema = current_schema() AND table_name = ? ORDER BY ordinal_position",
+            (table,),
+        )
+        return [row["name"] for row in found]
 
     def version(self) -> int:
         # Not to_regclass: under the lock it may still remember that there was no table, for it locks none.
@@ -215,6 +258,7 @@ class Postgres:
             "lock_timeout": str(max(1, round(self._timeout * 1000))),
             "statement_timeout": whole,
             "idle_in_transaction_session_timeout": whole,
+            "default_transaction_read_only": "on" if self._read else "off",
         }
         tls = address.tls()
         plain = connect_socket(address, _CONNECT)

@@ -1,10 +1,12 @@
 """SQLite: a file in the home, with write-ahead log and full durability; several processes use it at once."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 from pilotbase.errors import UserError
 from pilotbase.store.disk import Disk
@@ -16,17 +18,24 @@ _RESTORE = "restore the file from a backup, or move it away to begin an empty ho
 
 
 class Sqlite:
-    """One connection to the file at `path`, which is created. Every wait for another process ends after `timeout` seconds."""
+    """One connection to the file at `path`, which is created. Every wait for another process ends after `timeout` seconds.
+
+    With `read` the file must be there, and nothing is changed.
+    """
 
     __slots__ = ("_connection", "where")
 
-    def __init__(self, path: Path, disk: Disk, *, timeout: float) -> None:
+    def __init__(self, path: Path, disk: Disk, *, timeout: float, read: bool = False) -> None:
         self.where = str(path)
-        disk.make_folder(path.parent)
+        if not read:
+            disk.make_folder(path.parent)
+        name = f"file:{quote(os.fsencode(path))}?mode={'ro' if read else 'rwc'}"
         with self._explained():
-            self._connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+            self._connection = sqlite3.connect(name, timeout=timeout, isolation_level=None, check_same_thread=False, uri=True)
         try:
-            self._prepare(timeout)
+            self._connection.row_factory = sqlite3.Row
+            if not read:
+                self._prepare(timeout)
         except BaseException:
             self._connection.close()
             raise
@@ -62,6 +71,28 @@ class Sqlite:
             found = self._connection.execute(sql, self._checked(values)).fetchone()
             return found if isinstance(found, sqlite3.Row) else None
 
+    def begin_reading(self) -> None:
+        with self._explained():
+            self._connection.execute("BEGIN")
+            self._connection.execute("SELECT count(*) FROM sqlite_master").fetchall()  # the first read fixes what is seen
+
+    def tables(self) -> list[str]:
+        found = self.rows("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY rowid", ())
+        return [row["name"] for row in found if not row["name"].startswith("sqlite_")]
+
+    def columns(self, table: str) -> list[str]:
+        return [row["name"] for row in self.rows("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,))]
+
+    def pages(self, table: str, size: int) -> Iterator[list[Row]]:
+        with self._explained():
+            cursor = self._connection.execute(f'SELECT * FROM "{table}" ORDER BY rowid')
+            while found := cursor.fetchmany(size):
+                yield found
+
+    def faults(self, *, deep: bool) -> list[str]:
+        found = self.rows(f"PRAGMA {'integrity_check' if deep else 'quick_check'}(20)", ())
+        return [str(row[0]) for row in found if row[0] != "ok"]
+
     def version(self) -> int:
         found = self.row("PRAGMA user_version", ())
         return int(found[0]) if found else 0
@@ -82,7 +113,6 @@ class Sqlite:
         return values
 
     def _prepare(self, timeout: float) -> None:
-        self._connection.row_factory = sqlite3.Row
         deadline = time.monotonic() + timeout
         with self._explained():
             while not self._in_wal_mode() and time.monotonic() < deadline:

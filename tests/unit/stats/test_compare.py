@@ -23,10 +23,19 @@ def test_mcnemar_is_that_of_statsmodels() -> None:
         mcnemar(-1, 3)
 
 
-@settings(deadline=None)
-@given(pvalues=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+@pytest.mark.parametrize("pvalues", [[0.04], [0.01, 0.04, 0.03, 0.005], [0.5, 0.5, 0.02, 1.0, 0.0], [0.2] * 6])
 def test_holm_is_that_of_statsmodels(pvalues: list[float]) -> None:
+    # A few, since each call of that library's collects all garbage of this process.
     assert holm(pvalues) == pytest.approx(list(multipletests(pvalues, method="holm")[1]))
+
+
+@given(pvalues=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holm_steps_down_from_the_smallest_p_value(pvalues: list[float]) -> None:
+    """Holm (1979): the j-th smallest of m is taken (m - j + 1)-fold, and none comes below one before it."""
+    expected, least = {}, 0.0
+    for j, i in enumerate(sorted(range(len(pvalues)), key=pvalues.__getitem__)):
+        least = expected[i] = max(least, min(1.0, (len(pvalues) - j) * pvalues[i]))
+    assert holm(pvalues) == pytest.approx([expected[i] for i in range(len(pvalues))])
 
 
 def test_holm_refuses_what_is_no_p_value_and_takes_none() -> None:
