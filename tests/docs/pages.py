@@ -35,7 +35,7 @@ SUBCOMMANDS = (
     "pack ls", "pack publish", "route add", "route ls", "route show", "route rm", "route policy", "usage reconcile",
     "release start", "release ls", "release status", "release pause", "release resume", "release promote", "release rollback",
     "release label", "incident ls", "incident show", "incident open", "incident contain", "incident resolve", "incident close",
-    "incident export", "admin token", "admin token create",
+    "incident export", "case ls", "case show", "case export", "case verify", "admin token", "admin token create",
 )  # fmt: skip
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED = re.compile(r"# (\S+/\S+\.(?:py|yaml))\n")
@@ -118,7 +118,7 @@ class Shell:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=60,
+                timeout=300,
                 check=False,
             )
             self.code = done.returncode

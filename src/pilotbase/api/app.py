@@ -5,6 +5,7 @@ from starlette.types import ASGIApp
 
 from pilotbase import __version__
 from pilotbase.api import (
+    case_paths,
     incident_paths,
     key_paths,
     member_paths,
@@ -45,6 +46,7 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
         stop_paths.paths(context, admit),
         release_paths.paths(context, admit),
         incident_paths.paths(context, admit),
+        case_paths.paths(context, admit),
         member_paths.paths(context, admit),
         report_paths.paths(context),
     ):

@@ -17,6 +17,7 @@ __all__ = [
     "Event",
     "all_published",
     "change",
+    "count_areas",
     "create",
     "events",
     "find",
@@ -140,6 +141,12 @@ def versions(database: Database, kind: type[E], state: EntryState) -> dict[str, 
     """The version of each entry of a kind in a state, by id: what tells whether an index of them is still right."""
     rows = database.rows("SELECT id, version FROM entries WHERE kind = ? AND state = ?", (kind_of(kind), state))
     return {row["id"]: row["version"] for row in rows}
+
+
+def count_areas(database: Database) -> Mapping[str, int]:
+    """How many needs are published in each area that has any."""
+    rows = database.rows("SELECT area, count(*) AS n FROM entries WHERE kind = 'need' AND state = 'published' GROUP BY area")
+    return {row["area"]: int(row["n"]) for row in rows}
 
 
 def all_published(database: Database, kind: type[E]) -> list[E]:

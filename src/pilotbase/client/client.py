@@ -8,6 +8,7 @@ for release in client.releases.list(under_way=True):
 import ssl
 from collections.abc import Mapping
 
+from pilotbase.client.cases import Cases
 from pilotbase.client.http import Http
 from pilotbase.client.people import Audit, Members, Organisations, Tokens, UsageReports
 from pilotbase.client.reading import read
@@ -46,6 +47,7 @@ class Client:
         self.stops = Stops(self._http)
         self.releases = Releases(self._http)
         self.incidents = Incidents(self._http)
+        self.cases = Cases(self._http)
         self.members = Members(self._http)
         self.organisations = Organisations(self._http)
         self.tokens = Tokens(self._http)

@@ -7,6 +7,8 @@ from typing import Any
 __all__ = [
     "AuditEntry",
     "Candidate",
+    "Case",
+    "CaseRecord",
     "Export",
     "FailureKind",
     "Failures",
@@ -174,6 +176,33 @@ class ReleaseMove:
     about: Release
     changed: bool
     incident: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A pilot case in a list. `waits` names the parties that have to do something; `due` is a day."""
+
+    id: str
+    state: str
+    need: str
+    capability: str
+    vendor: str
+    owner: str
+    round: int
+    rounds: int
+    waits: tuple[str, ...]
+    due: str | None
+    created: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRecord:
+    """One case, and the steps that one may take now."""
+
+    about: Case
+    steps: tuple[str, ...]
+    document: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

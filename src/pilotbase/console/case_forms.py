@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
+from pilotbase.console.entry_words import choices
 from pilotbase.console.page import Visit
 from pilotbase.domain.admission import Admission, StepName
 from pilotbase.domain.admission_steps import Facts
@@ -63,8 +64,6 @@ def version(form: Words) -> int | None:
 def options(visit: Visit, case: Admission, sight: CaseSight) -> dict[str, list[tuple[str, str]]]:
     """What can be chosen in the fields that offer a choice."""
     t, database = visit.t, visit.context.database
-    classes = (t("public"), t("general"), t("personal"), t("sensitive"), t("important"), t("core"))
-    names = ("public", "general", "personal", "sensitive", "important", "core")
     runs = database.rows(
         "SELECT run FROM runs WHERE criteria_digest = ? ORDER BY created DESC, run LIMIT ?", (case.criteria, RUNS)
     )
@@ -74,7 +73,7 @@ def options(visit: Visit, case: Admission, sight: CaseSight) -> dict[str, list[t
         "SELECT id FROM incidents WHERE kind <> 'exercise' ORDER BY detected DESC, id DESC LIMIT ?", (INCIDENTS,)
     )
     return {
-        "access": list(zip(names, classes, strict=True)),
+        "access": choices(visit)["data"],
         "run": [(row["run"], row["run"]) for row in runs],
         "dossier": [(run, t("Dossier of run %(run)s") % {"run": run}) for run in reversed(sealed)]
         + [(f"file:{line.seq}", str(line.file["name"])) for line in reversed(zips) if line.file is not None],

@@ -44,8 +44,9 @@ def _concerned(context: Context, case: Admission, by: By) -> Iterator[Member]:
     """Who can do something in this case, but for whoever just did: members of its parties by their role, and of the base only
     those whom it waits for.
     """
+    taker = by.who.partition("/")[0]  # a token is its member
     for member in members.list_members(context.database):
-        reached = "@" in member.login and member.disabled is None and f"member:{member.login}" != by.who
+        reached = "@" in member.login and member.disabled is None and f"member:{member.login}" != taker
         if reached and _party_of(member, case):
             yield member
 

@@ -27,7 +27,7 @@ __all__ = ["open_case", "take_step"]
 MOST_FILES = 200
 
 
-def open_case(context: Context, member: Member, *, need: str, capability: str) -> Stored:
+def open_case(context: Context, member: Member, *, need: str, capability: str, who: str = "") -> Stored:
     """A draft of a capability of the member's organisation for a published need. UserError where either is not there for it."""
     wanted, offered = entries.find(context.database, Need, need), entries.find(context.database, Capability, capability)
     if wanted is None or wanted.state != "published":
@@ -41,7 +41,7 @@ def open_case(context: Context, member: Member, *, need: str, capability: str) -
         id="", need=need, need_title=wanted.title, capability=capability, capability_title=offered.title,
         vendor=offered.organisation, owner=wanted.organisation, created=now, entered=now,
     )  # fmt: skip
-    by = By(who=f"member:{member.login}", organisation=member.organisation, party="vendor")
+    by = By(who=who or f"member:{member.login}", organisation=member.organisation, party="vendor")
     return cases.create(context.database, made, Key.load_or_create(context.home), by, now=now)
 
 
@@ -55,13 +55,16 @@ def take_step(
     version: int | None = None,
     dossier: str = "",
     file: Attached | None = None,
+    who: str = "",
 ) -> Stored:
-    """Take a step with what the member tells. `dossier` is a source as in `prove`, `version` the one that the member looked at.
+    """Take a step with what the member tells. `dossier` is a source as in `prove`, `version` the one that the member looked at,
+    `who` how the log names a token of the member (empty: the member).
 
     UserError (403, 404, 409, 422) or InvalidInput where the member may not, or the case does not allow it; then nothing changed.
     """
     before = seen(context, member, case)
     by = acts(member, before.admission, name)
+    by = replace(by, who=who or by.who)
     if version is not None and version != before.admission.version:
         raise UserError("somebody else changed this case meanwhile", hint="look at it as it is now, and try again", status=409)
     if name == "file":

@@ -36,7 +36,7 @@ STEP: Mapping[StepName, Titles] = _both(  # type: ignore[assignment]
     {
         "submit": ("Submit the application", "提交申请"),
         "screen": ("Record the screening", "登记初审结果"),
-        "match": ("Match with the need, and propose criteria", "对接需求并提出判定准则"),
+        "match": ("Match with the need, and propose criteria", "对接场景机会并提出判定准则"),
         "revise": ("Propose other criteria", "变更判定准则"),
         "agree": ("Agree to the criteria", "同意判定准则"),
         "countersign": ("Countersign the criteria", "会签判定准则"),

@@ -74,7 +74,8 @@ def test_the_clients_results_have_the_words_of_the_description(tmp_path: Path) -
     names = {
         "Run": "RunLine", "RunRecord": "RunOut", "Candidate": "CandidateOut", "Failures": "CandidateFailures",
         "NewRoute": "RouteAdded", "Key": "KeyOut", "NewKey": "KeyMade", "Stop": "StopOut", "Release": "ReleaseLine",
-        "ReleaseRecord": "ReleaseOut", "ReleaseMove": "ReleaseMoved", "Incident": "IncidentLine", "IncidentRecord": "IncidentOut",
+        "ReleaseRecord": "ReleaseOut", "ReleaseMove": "ReleaseMoved", "Case": "CaseLine", "CaseRecord": "CaseOut",
+        "Incident": "IncidentLine", "IncidentRecord": "IncidentOut",
         "Export": "ExportOut", "Organisation": "OrganisationOut", "Member": "MemberOut", "NewMember": "MemberMade",
         "Token": "TokenOut",
     }  # fmt: skip

@@ -5,9 +5,13 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+from pilotbase.console.case_view import in_short
+from pilotbase.console.entry_words import choices
 from pilotbase.console.page import Page, Shown, Visit
 from pilotbase.domain.account import may
 from pilotbase.domain.severity import SEVERITIES
+from pilotbase.flows.case_overview import case_overview
+from pilotbase.flows.case_words import STATE
 from pilotbase.flows.overview import Need, count, live_routes, needs
 
 __all__ = ["PAGES"]
@@ -37,10 +41,23 @@ def show(visit: Visit) -> Shown:
         values={
             "needs": [_line(visit, need) for need in needs(visit.context, sees)],
             "counts": [(visit.t(told), path, counts[name]) for name, told, path in _COUNTS if name in counts],
+            **_cases(visit),
             "routes": live_routes(visit.context, sees),
             "address": partial(quote, safe=""),
         },
     )
+
+
+def _cases(visit: Visit) -> Mapping[str, Any]:
+    """Whose turn it is in cases, and how many there are of what."""
+    found = case_overview(visit.context, visit.member)
+    late = {one.id for one in found.overdue}
+    turns = [*found.overdue, *(one for one in found.waiting if one.id not in late)]
+    return {
+        "turns": [in_short(visit, one) for one in turns],
+        "stages": [(STATE[state].text(visit.language), state, number) for state, number in found.stages.items()],
+        "areas": [(told, area, found.areas[area]) for area, told in choices(visit)["areas"] if area in found.areas],  # type: ignore[index]
+    }
 
 
 def _line(visit: Visit, need: Need) -> Mapping[str, Any]:
