@@ -27,7 +27,7 @@ class SystemClock:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is where
-    the links in them lead. `embeddings` is a model that turns texts into vectors, where the operator named one.
+    the links in them lead; `embeddings` is a model that turns texts into vectors, where the operator named one.
     """
 
     home: Path
@@ -80,15 +80,9 @@ def open_context(
     found = Database(database or home / "pilotbase.db", disk)
     try:
         yield Context(
-            home=home,
-            database=found,
-            disk=disk,
-            clock=clock,
-            secrets=secrets,
-            mail=mail,
-            public_url=public_url,
-            embeddings=embeddings,
-        )
+            home=home, database=found, disk=disk, clock=clock, secrets=secrets,
+            mail=mail, public_url=public_url, embeddings=embeddings,
+        )  # fmt: skip
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

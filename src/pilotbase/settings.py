@@ -20,6 +20,7 @@ class Settings:
     what its button says; the secret is PILOTBASE_OIDC_SECRET.
 
     `mail` is the server through which members are written to, and the sender's address; None: no letters are sent.
+
     `embeddings` is the root of an API that turns texts into vectors, `embeddings_model` the model; its key is the secret
     PILOTBASE_EMBEDDINGS_KEY.
 
@@ -44,7 +45,8 @@ class Settings:
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
-    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME, PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL,
+    PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
+    PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL,
     and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
     """
     found = dict(os.environ if environment is None else environment)

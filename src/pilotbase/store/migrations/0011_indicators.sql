@@ -19,6 +19,3 @@ CREATE TABLE indicator_points (
     recorded TEXT NOT NULL,
     PRIMARY KEY (indicator, period)
 );
-
--- The cases of one need, for its openness.
-CREATE INDEX cases_of_need ON cases (need, created, id);
