@@ -41,7 +41,7 @@ PRICE = Price(per_million_input_tokens="2 CNY", per_million_output_tokens="6 CNY
 SIDES = ("alone", "shadowed")
 REST_SECONDS = 0.1
 PATIENCE_SECONDS = 60.0
-WATCHED_SECONDS = 30.0
+WATCHED_SECONDS = 120.0
 LAST_CHUNK = b"0\r\n\r\n"
 
 

@@ -86,7 +86,7 @@ def problem(message: str) -> dict[str, Any]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`POST /v1/chat/completions`, `GET /v1/models`, `POST /regress`."""
+    """`POST /v1/chat/completions`, `GET /v1/models`, `POST /regress`, `POST /mend`."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16  # an answer goes out in one piece
@@ -106,6 +106,9 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(size))
         if self.path == "/regress":
             updated.set()
+            self.reply(200, {"updated": "router-2"})
+        elif self.path == "/mend":
+            updated.clear()
             self.reply(200, {"updated": "router-2"})
         elif self.path == "/v1/chat/completions":
             try:
@@ -142,10 +145,10 @@ def serve(port: int) -> None:
             return
 
 
-def regress(port: int) -> int:
-    """Tell the server that runs on this port."""
+def update(port: int, word: str) -> int:
+    """Tell the server that runs on this port: `regress`, or `mend`, which takes that back."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/regress", data=b"", timeout=10) as done:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{word}", data=b"", timeout=10) as done:
             print(f"{json.load(done)['updated']} was updated; its name and its version are as before")
     except OSError as error:
         print(f"nothing that can be updated answers on port {port}: {error}", file=sys.stderr)
@@ -157,9 +160,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Two keyword routers behind an OpenAI-compatible address.")
     parser.add_argument("--port", type=int, default=8766, help="0: any free port (default: 8766)")
     parser.add_argument("--regress", action="store_true", help="update router-2 of the server that runs on this port")
+    parser.add_argument("--mend", action="store_true", help="take that update back")
     given = parser.parse_args()
-    if given.regress:
-        return regress(given.port)
+    if given.regress or given.mend:
+        return update(given.port, "mend" if given.mend else "regress")
     serve(given.port)
     return 0
 

@@ -91,9 +91,10 @@ class Api:
 
 
 @contextmanager
-def api_of(home: Path, *, clock: Clock | None = None) -> Iterator[Api]:
-    """The API of a home."""
-    with open_context(home, disk=LocalDisk(), clock=clock or SystemClock(), secrets={}.get) as context:
+def api_of(home: Path, *, clock: Clock | None = None, place: Path | str | None = None) -> Iterator[Api]:
+    """The API of a home; `place` is the address of another database than the one in it."""
+    database = place if isinstance(place, str) else None
+    with open_context(home, disk=LocalDisk(), clock=clock or SystemClock(), secrets={}.get, database=database) as context:
         pepper = load_pepper(home)
         wanted = keys.Wanted(name="admin", admin=True)
         _, admin = keys.create(context.database, pepper, wanted, who="test", now=context.clock.now())

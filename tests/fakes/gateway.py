@@ -82,7 +82,7 @@ class Serving:
         self.context: Context = self._opened.__enter__()
         self.page = EpochPage.open(self.home)
         self.said: list[str] = []
-        self.keeper = Keeper(self.context, self.page, workers=self.workers, say=self.said.append)
+        self.keeper = Keeper(self.context, self.page, workers=self.workers, say=self.said.append, recall=10.0)
         self.pepper = load_pepper(self.home, self.environment.get("PILOTBASE_PEPPER"))
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listening.setblocking(False)
@@ -194,7 +194,7 @@ class Serving:
         self.page.bump()
         return made
 
-    async def watch(self, seconds: float = 60.0) -> None:
+    async def watch(self, seconds: float = 600.0) -> None:
         """Have the keeper vouch to all workers that releases are watched; they know when this returns."""
         for peer in self.peers:
             await peer.call("watched", seconds)

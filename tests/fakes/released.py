@@ -66,7 +66,7 @@ class Released:
             upstream = Upstream(url=self.new.url, timeouts=type(Upstream().timeouts)(first_byte=self.timeout))
         return Arm(**{"release": "r1", "upstreams": (upstream,), "tie": Tie(policy="allow"), "price": PRICE, **fields})
 
-    async def put(self, watched: float = 60.0, **fields: Any) -> None:
+    async def put(self, watched: float = 600.0, **fields: Any) -> None:
         """Set the arm; where it shadows and no purse is named, one of 100 CNY pays."""
         if fields.get("shadow") and "purse" not in fields:
             fields["purse"] = self.purse("100 CNY")

@@ -105,6 +105,11 @@ def good(case):
 """
 
 
+HELD = """while os.path.getsize(os.environ["CALLS"]) > 200 and not os.path.exists(os.environ["CALLS"].replace(".txt", ".go")):
+        time.sleep(0.01)"""
+"""What a candidate does after some calls until it may go on: the run is at work when the signal comes on any machine."""
+
+
 def alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -114,7 +119,7 @@ def alive(pid: int) -> bool:
 
 
 def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(base: Base) -> None:
-    base.write(rows=cases(150), candidates={"slow": base.python("good")}, models=PIDS.replace("0.05", "0.01"))
+    base.write(rows=cases(150), candidates={"slow": base.python("good")}, models=PIDS.replace("time.sleep(0.05)", HELD))
     process = base.start("run", str(base.pilot), "--no-early-stop", start_new_session=True)
     while process.poll() is None and len(base.counted()) < 5:
         time.sleep(0.002)
@@ -124,6 +129,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_run_goes_on(base: Base) -> None:
     assert "run small-1 was interrupted" in err and f"pilotbase run {base.pilot} --no-early-stop" in err
     with base.opened() as context:
         assert find_run(context.database, "small-1").state == "interrupted"
+    base.calls.with_suffix(".go").touch()
     recorded = len(base.evidence("small-1", "slow"))
     assert 4 <= recorded < 150
     document = base.run(early_stop=False)

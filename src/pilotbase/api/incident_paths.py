@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from pilotbase.api.access import Admit, Caller, needs
+from pilotbase.api.access import Admit, needs
 from pilotbase.api.etags import Expected, Matched, tag
 from pilotbase.api.paging import Listed, Paged
 from pilotbase.api.replays import Once, once
@@ -28,8 +28,12 @@ Form = Literal["json", "csv", "atlas", "aiid"]
 def paths(context: Context, admit: Admit) -> APIRouter:
     """What went wrong."""
     router = APIRouter(tags=["incidents"])
-    repeatable = once(context, admit)
+    _reads(router, context)
+    _changes(router, context, admit)
+    return router
 
+
+def _reads(router: APIRouter, context: Context) -> None:
     @router.get("/incidents", summary="Incidents, newest first", openapi_extra=needs("incidents.read"))
     def listed(
         paging: Paged,
@@ -63,10 +67,12 @@ def paths(context: Context, admit: Admit) -> APIRouter:
         done = export([find(context.database, incident)], form)
         return ExportOut(form=form, text=done.text, notes=list(done.notes))
 
+
+def _changes(router: APIRouter, context: Context, admit: Admit) -> None:
+    repeatable = once(context, admit)
+
     @router.post("/incidents", status_code=201, summary="Report one", openapi_extra=needs("incidents.write"))
-    def report(
-        wanted: ReportWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]
-    ) -> IncidentOut:
+    def report(wanted: ReportWanted, repeated: Annotated[Once, repeatable]) -> IncidentOut:
         told = Report(
             route=wanted.route,
             kind=wanted.kind,
@@ -77,44 +83,30 @@ def paths(context: Context, admit: Admit) -> APIRouter:
             alert=wanted.alert,
             audit=wanted.audit,
         )
-        who = caller.who
+        who = repeated.who
         return repeated(
             lambda: _told(audited_report(context, lambda: report_incident(context, told, who=who), who=who)), status=201
         )
 
     @router.post("/incidents/{incident}/contain", summary="Say what was done about it", openapi_extra=needs("incidents.write"))
-    def contain(
-        incident: str,
-        wanted: Containment,
-        caller: Annotated[Caller, Depends(admit)],
-        repeated: Annotated[Once, repeatable],
-        expected: Matched,
-    ) -> IncidentOut:
+    def contain(incident: str, wanted: Containment, repeated: Annotated[Once, repeatable], expected: Matched) -> IncidentOut:
         def step() -> Incident:
             facts = _facts(wanted.known)
-            return contain_incident(context, incident, wanted.action, who=caller.who, note=wanted.note, facts=facts)
+            return contain_incident(context, incident, wanted.action, who=repeated.who, note=wanted.note, facts=facts)
 
-        return repeated(lambda: _changed(context, "contain", incident, step, caller, expected))
+        return repeated(lambda: _changed(context, "contain", incident, step, repeated.who, expected))
 
     @router.post("/incidents/{incident}/resolve", summary="Say that it is mended", openapi_extra=needs("incidents.write"))
-    def resolve(
-        incident: str,
-        wanted: Resolution,
-        caller: Annotated[Caller, Depends(admit)],
-        repeated: Annotated[Once, repeatable],
-        expected: Matched,
-    ) -> IncidentOut:
+    def resolve(incident: str, wanted: Resolution, repeated: Annotated[Once, repeatable], expected: Matched) -> IncidentOut:
         def step() -> Incident:
             facts = _facts(wanted.known)
-            return resolve_incident(context, incident, who=caller.who, cause=wanted.cause, note=wanted.note, facts=facts)
+            return resolve_incident(context, incident, who=repeated.who, cause=wanted.cause, note=wanted.note, facts=facts)
 
-        return repeated(lambda: _changed(context, "resolve", incident, step, caller, expected))
-
-    return router
+        return repeated(lambda: _changed(context, "resolve", incident, step, repeated.who, expected))
 
 
 def _changed(
-    context: Context, word: str, incident: str, step: Callable[[], Incident], caller: Caller, expected: Expected
+    context: Context, word: str, incident: str, step: Callable[[], Incident], who: str, expected: Expected
 ) -> IncidentOut:
     """In one transaction with the look at its version: nobody comes in between."""
 
@@ -122,7 +114,7 @@ def _changed(
         expected.check(find(context.database, incident).version)
         return step()
 
-    return _told(audited_change(context, word, incident, change, who=caller.who))
+    return _told(audited_change(context, word, incident, change, who=who))
 
 
 def _facts(known: Known | None) -> Facts:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 
-from pilotbase.api.access import Admit, Caller, needs
+from pilotbase.api.access import Admit, needs
 from pilotbase.api.paging import Listed, Paged
 from pilotbase.api.replays import Once, once
 from pilotbase.api.shapes.traffic import KeyMade, KeyOut, KeyRotation, KeyWanted, Revocation
@@ -28,9 +28,9 @@ def paths(context: Context, pepper: bytes, admit: Admit) -> APIRouter:
         return paging.page(found, lambda one: (one["id"],), lambda one: KeyOut(**one))
 
     @router.post("/keys", status_code=201, summary="Make a key; its text is told this once", openapi_extra=needs("keys.write"))
-    def create(wanted: KeyWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> KeyMade:
+    def create(wanted: KeyWanted, repeated: Annotated[Once, repeatable]) -> KeyMade:
         if wanted.admin:
-            caller.refuse_secrets()
+            repeated.caller.refuse_secrets()
         wish = keys.KeyWish(
             name=wanted.name,
             budget=wanted.budget,
@@ -41,7 +41,9 @@ def paths(context: Context, pepper: bytes, admit: Admit) -> APIRouter:
             admin=wanted.admin,
         )
         return repeated(
-            lambda: _made(context, *keys.create_key(context, pepper, wish, who=caller.who)), status=201, told=_known_already
+            lambda: _made(context, *keys.create_key(context, pepper, wish, who=repeated.who)),
+            status=201,
+            told=_known_already,
         )
 
     @router.post(
@@ -49,22 +51,18 @@ def paths(context: Context, pepper: bytes, admit: Admit) -> APIRouter:
         summary="Another secret for the same key; its text is told this once",
         openapi_extra=needs("keys.write"),
     )
-    def rotate(
-        name: str, wanted: KeyRotation, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]
-    ) -> KeyMade:
+    def rotate(name: str, wanted: KeyRotation, repeated: Annotated[Once, repeatable]) -> KeyMade:
         def work() -> KeyMade:
             if keys.find_one(context, name).admin:
-                caller.refuse_secrets()
-            return _made(context, *keys.rotate_key(context, pepper, name, keep=wanted.keep, who=caller.who))
+                repeated.caller.refuse_secrets()
+            return _made(context, *keys.rotate_key(context, pepper, name, keep=wanted.keep, who=repeated.who))
 
         return repeated(work, told=_known_already)
 
     @router.post("/keys/{name}/revoke", summary="Let a key in no more, for good", openapi_extra=needs("keys.write"))
-    def revoke(
-        name: str, wanted: Revocation, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]
-    ) -> KeyOut:
+    def revoke(name: str, wanted: Revocation, repeated: Annotated[Once, repeatable]) -> KeyOut:
         def work() -> KeyOut:
-            key, _ = keys.revoke_key(context, name, why=said("why", wanted.why), cut=wanted.cut, who=caller.who)
+            key, _ = keys.revoke_key(context, name, why=said("why", wanted.why), cut=wanted.cut, who=repeated.who)
             return KeyOut(**keys.shown(key, context))
 
         return repeated(work)

@@ -72,11 +72,9 @@ def _makes(router: APIRouter, context: Context, admit: Admit) -> None:
     repeatable = once(context, admit)
 
     @router.post("/organisations", status_code=201, summary="Add an organisation", openapi_extra=needs("members.write"))
-    def add_organisation(
-        wanted: OrganisationWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]
-    ) -> OrganisationOut:
+    def add_organisation(wanted: OrganisationWanted, repeated: Annotated[Once, repeatable]) -> OrganisationOut:
         return repeated(
-            lambda: _organisation(organisations.create(context.database, wanted.name, who=caller.who, now=context.clock.now())),
+            lambda: _organisation(organisations.create(context.database, wanted.name, who=repeated.who, now=context.clock.now())),
             status=201,
         )
 
@@ -86,8 +84,8 @@ def _makes(router: APIRouter, context: Context, admit: Admit) -> None:
         summary="Add a member; the first password is told this once",
         openapi_extra=needs("members.write"),
     )
-    def add(wanted: MemberWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> MemberMade:
-        caller.refuse_roles(wanted.roles)
+    def add(wanted: MemberWanted, repeated: Annotated[Once, repeatable]) -> MemberMade:
+        repeated.caller.refuse_roles(wanted.roles)
 
         def work() -> MemberMade:
             made, password = add_member(
@@ -96,17 +94,17 @@ def _makes(router: APIRouter, context: Context, admit: Admit) -> None:
                 name=wanted.name,
                 organisation=wanted.organisation,
                 roles=wanted.roles,
-                who=caller.who,
+                who=repeated.who,
             )
             return MemberMade(password=password, about=_told(made))
 
         return repeated(work, status=201, told=_known_already)
 
     @router.post("/tokens/{token}/revoke", summary="Let a token in no more, for good", openapi_extra=needs("members.write"))
-    def revoke(token: str, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> TokenOut:
+    def revoke(token: str, repeated: Annotated[Once, repeatable]) -> TokenOut:
         def work() -> TokenOut:
             now = context.clock.now()
-            found, _ = tokens.revoke(context.database, token, who=caller.who, now=now)
+            found, _ = tokens.revoke(context.database, token, who=repeated.who, now=now)
             return TokenOut(**shown_token(found, now))
 
         return repeated(work)
@@ -132,21 +130,17 @@ def _changes(router: APIRouter, context: Context, admit: Admit) -> None:
         return changed(member, expected, step)
 
     @router.post("/members/{member}/disable", summary="Let a member in no more", openapi_extra=needs("members.write"))
-    def disable(
-        member: str, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable], expected: Matched
-    ) -> MemberOut:
+    def disable(member: str, repeated: Annotated[Once, repeatable], expected: Matched) -> MemberOut:
         def step(found: Member) -> Member:
-            return members.disable(database, found.id, version=found.version, who=caller.who, now=context.clock.now())
+            return members.disable(database, found.id, version=found.version, who=repeated.who, now=context.clock.now())
 
         return repeated(lambda: changed(member, expected, step))
 
     @router.post("/members/{member}/enable", summary="Let a disabled member in again", openapi_extra=needs("members.write"))
-    def enable(
-        member: str, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable], expected: Matched
-    ) -> MemberOut:
+    def enable(member: str, repeated: Annotated[Once, repeatable], expected: Matched) -> MemberOut:
         def step(found: Member) -> Member:
-            caller.refuse_roles(found.roles)
-            return members.enable(database, found.id, version=found.version, who=caller.who, now=context.clock.now())
+            repeated.caller.refuse_roles(found.roles)
+            return members.enable(database, found.id, version=found.version, who=repeated.who, now=context.clock.now())
 
         return repeated(lambda: changed(member, expected, step))
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from pilotbase.api.access import Admit, Caller, needs
+from pilotbase.api.access import Admit, needs
 from pilotbase.api.etags import Expected, Matched, tag
 from pilotbase.api.paging import Listed, Paged
 from pilotbase.api.replays import Once, once
@@ -24,9 +24,12 @@ __all__ = ["paths"]
 def paths(context: Context, admit: Admit) -> APIRouter:
     """What is being released, and the words that move it. `If-Match` says which state the caller decides about."""
     router = APIRouter(tags=["releases"])
-    repeatable = once(context, admit)
-    may_move = needs("releases.move")
+    _reads(router, context)
+    _moves(router, context, admit)
+    return router
 
+
+def _reads(router: APIRouter, context: Context) -> None:
     @router.get("/releases", summary="Releases, newest first", openapi_extra=needs("releases.read"))
     def listed(
         paging: Paged,
@@ -42,52 +45,37 @@ def paths(context: Context, admit: Admit) -> APIRouter:
         tag(response, found.version)
         return ReleaseOut(about=_line(found), status=describe_release(context, found))
 
+
+def _moves(router: APIRouter, context: Context, admit: Admit) -> None:
+    repeatable = once(context, admit)
+    may_move = needs("releases.move")
+
     @router.post("/releases/{release}/pause", summary="Stand on this rung", openapi_extra=may_move)
-    def pause(
-        release: str,
-        wanted: Reason,
-        caller: Annotated[Caller, Depends(admit)],
-        repeated: Annotated[Once, repeatable],
-        expected: Matched,
-    ) -> ReleaseMoved:
+    def pause(release: str, wanted: Reason, repeated: Annotated[Once, repeatable], expected: Matched) -> ReleaseMoved:
         def move(found: Release) -> Moved:
-            return pause_release(context, found.route, who=caller.who, why=wanted.why, seen=found)
+            return pause_release(context, found.route, who=repeated.who, why=wanted.why, seen=found)
 
         return repeated(lambda: _moved(context, release, expected, move))
 
     @router.post("/releases/{release}/resume", summary="Go on after a pause or a reached limit", openapi_extra=may_move)
-    def resume(
-        release: str,
-        wanted: Resumption,
-        caller: Annotated[Caller, Depends(admit)],
-        repeated: Annotated[Once, repeatable],
-        expected: Matched,
-    ) -> ReleaseMoved:
+    def resume(release: str, wanted: Resumption, repeated: Annotated[Once, repeatable], expected: Matched) -> ReleaseMoved:
         given = wanted.limits or Limits()
         limits = Exposure(people=given.people, requests=given.requests, spend=given.spend, time=given.time)
 
         def move(found: Release) -> Moved:
-            return resume_release(context, found.route, who=caller.who, why=wanted.why, limits=limits, seen=found)
+            return resume_release(context, found.route, who=repeated.who, why=wanted.why, limits=limits, seen=found)
 
         return repeated(lambda: _moved(context, release, expected, move))
 
     @router.post("/releases/{release}/promote", summary="Climb a rung now; on `full`, end", openapi_extra=may_move)
-    def promote(
-        release: str,
-        wanted: Promotion,
-        caller: Annotated[Caller, Depends(admit)],
-        repeated: Annotated[Once, repeatable],
-        expected: Matched,
-    ) -> ReleaseMoved:
+    def promote(release: str, wanted: Promotion, repeated: Annotated[Once, repeatable], expected: Matched) -> ReleaseMoved:
         def move(found: Release) -> Moved:
-            return promote_release(context, found.route, who=caller.who, why=wanted.why, anyway=wanted.anyway, seen=found)
+            return promote_release(context, found.route, who=repeated.who, why=wanted.why, anyway=wanted.anyway, seen=found)
 
         return repeated(lambda: _moved(context, release, expected, move))
 
     @router.post("/releases/{release}/rollback", summary="Take the candidate off the route, at once", openapi_extra=may_move)
-    def rollback(
-        release: str, wanted: Reason, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]
-    ) -> ReleaseMoved:
+    def rollback(release: str, wanted: Reason, repeated: Annotated[Once, repeatable]) -> ReleaseMoved:
         """Whoever else moves the release: the version does not matter. A second time nothing changes."""
 
         def work() -> ReleaseMoved:
@@ -95,11 +83,9 @@ def paths(context: Context, admit: Admit) -> APIRouter:
             if found.state == "rolled-back":
                 return _told(Moved(release=found, changed=False))
             _under_way(context, release)
-            return _told(roll_back(context, found.route, who=caller.who, why=wanted.why))
+            return _told(roll_back(context, found.route, who=repeated.who, why=wanted.why))
 
         return repeated(work)
-
-    return router
 
 
 def _under_way(context: Context, name: str) -> Release:

@@ -26,12 +26,17 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Once:
-    """One request that is to be done once. `key` is None where the client does not ask for it."""
+    """One request of `caller` that is to be done once. `key` is None where the client does not ask for it."""
 
     context: Context
-    caller: str
+    caller: Caller
     key: str | None
     digest: str
+
+    @property
+    def who(self) -> str:
+        """How the audit log names the caller."""
+        return self.caller.who
 
     def __call__(self, work: Callable[[], Answer], *, status: int = 200, told: Callable[[Answer], Any] | None = None) -> Answer:
         """Do the work, or give the answer of the time when it was done. `told`: what is kept of the answer in place of all of it.
@@ -57,7 +62,8 @@ class Once:
         database, now = self.context.database, int(self.context.clock.now().timestamp())
         with database.transaction():
             row = database.row(
-                "SELECT request_digest, at, status, body FROM api_replays WHERE caller = ? AND replay_key = ?", (self.caller, key)
+                "SELECT request_digest, at, status, body FROM api_replays WHERE caller = ? AND replay_key = ?",
+                (self.caller.id, key),
             )
             if row is not None and now - row["at"] < (KEEP if row["status"] is not None else ABANDONED):
                 if row["request_digest"] != self.digest:
@@ -66,15 +72,15 @@ class Once:
                     raise HTTPException(409, "the request with this Idempotency-Key is being done", {"retry-after": "1"})
                 return Response(row["body"], status_code=row["status"], media_type="application/json", headers=_REPEATED)
             _sweep(database, now)
-            database.execute("DELETE FROM api_replays WHERE caller = ? AND replay_key = ?", (self.caller, key))
+            database.execute("DELETE FROM api_replays WHERE caller = ? AND replay_key = ?", (self.caller.id, key))
             database.execute(
                 "INSERT INTO api_replays (caller, replay_key, request_digest, at) VALUES (?, ?, ?, ?)",
-                (self.caller, key, self.digest, now),
+                (self.caller.id, key, self.digest, now),
             )
         return None
 
     def _write(self, sql: str, values: tuple[Any, ...]) -> None:
-        self.context.database.execute(sql, (*values, self.caller, self.key))
+        self.context.database.execute(sql, (*values, self.caller.id, self.key))
 
 
 def once(context: Context, admit: Admit) -> Any:
@@ -88,7 +94,7 @@ def once(context: Context, admit: Admit) -> Any:
         parts = (request.method, request.url.path, request.url.query, request.headers.get("if-match", ""))
         head = orjson.dumps([part.encode("utf-8", "replace").decode() for part in parts])
         digest = hashlib.sha256(head + await request.body()).hexdigest()
-        return Once(context=context, caller=caller.id, key=idempotency_key, digest=digest)
+        return Once(context=context, caller=caller, key=idempotency_key, digest=digest)
 
     return Depends(claimed)
 

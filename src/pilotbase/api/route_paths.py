@@ -33,7 +33,7 @@ def paths(context: Context, admit: Admit) -> APIRouter:
         return paging.page(found, lambda one: (one.route.name,), lambda one: routes.document_of(one.route))
 
     @router.post("/routes", status_code=201, summary="Serve a route from now on", openapi_extra=needs("routes.write"))
-    def add(wanted: RouteWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> RouteAdded:
+    def add(wanted: RouteWanted, repeated: Annotated[Once, repeatable]) -> RouteAdded:
         _refuse_targets(wanted.route)
         wish = Wish(
             document=wanted.route,
@@ -46,7 +46,7 @@ def paths(context: Context, admit: Admit) -> APIRouter:
         )
 
         def work() -> RouteAdded:
-            done = add_route(context, wish, who=caller.who)
+            done = add_route(context, wish, who=repeated.who)
             return RouteAdded(route=routes.document_of(done.route), warning=done.warning)
 
         return repeated(work, status=201)

@@ -33,8 +33,8 @@ def paths(context: Context, admit: Admit) -> APIRouter:
         )
 
     @router.post("/stops", summary="Stop a route, a key, or ALL traffic", openapi_extra=needs("routes.stop"))
-    def stop(wanted: StopWanted, caller: Annotated[Caller, Depends(admit)], repeated: Annotated[Once, repeatable]) -> Stopping:
-        return repeated(lambda: _told(stop_traffic(context, wanted.name, why=wanted.why, kind=wanted.kind, who=caller.who)))
+    def stop(wanted: StopWanted, repeated: Annotated[Once, repeatable]) -> Stopping:
+        return repeated(lambda: _told(stop_traffic(context, wanted.name, why=wanted.why, kind=wanted.kind, who=repeated.who)))
 
     @router.delete("/stops", summary="Let it go on", openapi_extra=needs("routes.stop"))
     def resume(

@@ -29,5 +29,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("pilotbase.cli.resume", "let stopped traffic go on"),
     "admin": ("pilotbase.cli.admin", "members of this base and their tokens; its backup and restore; what is wrong with it"),
     "audit": ("pilotbase.cli.audit", "who changed what, and the proof that the log was not changed"),
+    "demo": ("pilotbase.cli.demo", "fill a fresh base with a demonstration to look at"),
     "schema": ("pilotbase.cli.schema", "JSON Schema of pilot.yaml for editors"),
 }

@@ -21,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     create.add_argument("login", metavar="LOGIN", help="whose it is; it never does more than this member may")
     create.add_argument("--name", required=True, help="what it is for")
     create.add_argument("--scope", action="append", required=True, dest="scopes", choices=SCOPES, metavar="PERMIT",
-                        help=f"may be repeated: {', '.join(SCOPES)}")  # fmt: skip
+                        help="a permit of the console's table, as in runs.read; may be repeated")  # fmt: skip
     create.add_argument("--expires", default="90d", metavar="WHEN", help="a day, or so long from now (default: 90d)")
     create.add_argument("--json", action="store_true", help="one JSON document on stdout")
     listed = words.add_parser("ls", help="the tokens of a member")

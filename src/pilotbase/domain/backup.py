@@ -12,8 +12,8 @@ __all__ = ["FORMAT", "PRIVATE", "UNKEPT", "Manifest", "Member", "is_private", "r
 FORMAT: Final = 1
 PRIVATE: Final = ("keys/", "runs/*/secret")
 """What only `--with-keys` encloses: the signing key, the pepper, and the secrets from which the salts of dossiers come."""
-UNKEPT: Final = frozenset(("sessions", "login_failures"))
-"""Tables that no backup holds: after a restore everybody signs in anew."""
+UNKEPT: Final = frozenset(("sessions", "login_failures", "run_sights"))
+"""Tables that no backup holds: after a restore everybody signs in anew, and what was kept to be quick is made again."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _TABLE = re.compile(r"[a-z][a-z0-9_]{0,62}")

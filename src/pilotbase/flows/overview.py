@@ -67,7 +67,7 @@ def count(context: Context, sees: Sees) -> Mapping[str, int]:
         ("runs", "runs.read", "SELECT count(*) AS n FROM runs"),
         ("routes", "routes.read", "SELECT count(*) AS n FROM routes WHERE removed IS NULL"),
         ("releases", "releases.read", "SELECT count(*) AS n FROM releases WHERE state NOT IN ('rolled-back', 'ended')"),
-        ("incidents", "incidents.read", "SELECT count(*) AS n FROM incidents WHERE state <> 'closed'"),
+        ("incidents", "incidents.read", "SELECT count(*) AS n FROM incidents WHERE state IN ('open', 'contained', 'resolved')"),
         ("members", "members.read", "SELECT count(*) AS n FROM members WHERE disabled IS NULL"),
     )
     found: dict[str, int] = {}

@@ -150,8 +150,8 @@ def list_incidents(
         row = database.row("SELECT detected FROM incidents WHERE id = ?", (before,))
         if row is None:
             raise UserError(f"there is no incident `{before[:80]}`", hint="begin with the newest ones", status=404)
-        where.append("(detected < ? OR (detected = ? AND id < ?))")
-        values += [row["detected"], row["detected"], before]
+        where.append("(detected, id) < (?, ?)")
+        values += [row["detected"], before]
     condition = f"WHERE {' AND '.join(where)} " if where else ""
     rows = database.rows(f"SELECT document FROM incidents {condition}ORDER BY detected DESC, id DESC LIMIT ?", (*values, limit))
     return [incident_of(orjson.loads(row["document"])) for row in rows]

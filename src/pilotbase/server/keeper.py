@@ -37,12 +37,15 @@ WATCH = 10.0
 
 
 class Keeper:
-    """What the workers of one home share. `say(line)` is for the operator's eyes.
+    """What the workers of one home share. `say(line)` is for the operator's eyes; `recall`: seconds that a worker may take to
+    say what it can give back of a key, before a lease is decided without it.
 
     Everything that touches the database runs in one thread, in turn.
     """
 
-    def __init__(self, context: Context, page: EpochPage, *, workers: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, context: Context, page: EpochPage, *, workers: int, say: Callable[[str], None], recall: float = 0.5
+    ) -> None:
         self._database = context.database
         self._context = context
         self._page = page
@@ -55,6 +58,7 @@ class Keeper:
         # A wall clock that is set while we run must not open or close a minute's window: see `gateway.leases`.
         self._offset = time.time() - time.monotonic()
         self._workers = workers
+        self._patience = recall
         self._known = -1
         self._trouble = ""
         self._read_until = 0.0
@@ -192,7 +196,7 @@ class Keeper:
 
     async def _recall_from(self, name: str, peer: Peer, key: str) -> None:
         try:
-            returned = await peer.call("recall", key, limit=0.5)
+            returned = await peer.call("recall", key, limit=self._patience)
         except (LostError, RefusedError):
             return
         if returned:

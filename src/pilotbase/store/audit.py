@@ -127,8 +127,8 @@ def entries(
         row = database.row("SELECT at FROM audit WHERE id = ?", (before,))
         if row is None:
             raise UserError(f"there is no audit entry `{before[:80]}`", hint="take the id of the last one listed", status=404)
-        wheres.append("(at < ? OR (at = ? AND id < ?))")
-        values += [row["at"], row["at"], before]
+        wheres.append("(at, id) < (?, ?)")
+        values += [row["at"], before]
     where = f"WHERE {' AND '.join(wheres)} " if wheres else ""
     rows = database.rows(f"SELECT {_COLUMNS} FROM audit {where}ORDER BY at DESC, id DESC LIMIT ?", (*values, limit))
     return [

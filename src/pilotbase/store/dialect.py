@@ -25,7 +25,8 @@ _ORDERED = re.compile(r"CREATE TABLE (runs) \(\n")
 
 
 def schema(script: str) -> str:
-    """A migration in PostgreSQL's words."""
+    """A migration in PostgreSQL's words. What stands behind `-- PostgreSQL: ` is for it alone: indices on the hidden column."""
+    script = script.replace("-- PostgreSQL: ", "")
     script = _TYPE.sub(lambda found: _TYPES[found[1]], script)
     return _ORDERED.sub(rf"CREATE TABLE \1 (\n    {HIDDEN} BIGINT GENERATED ALWAYS AS IDENTITY,\n", script)
 

@@ -13,12 +13,17 @@ from fastapi import HTTPException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.api import Api, api_of
+from tests.fakes.postgres import place, postgres_server, postgres_url
 
+from pilotbase.api.access import Caller
 from pilotbase.api.paging import _packed, _unpacked
 from pilotbase.api.replays import Once
 from pilotbase.errors import UserError
 from pilotbase.store.audit import entries
 
+__all__ = ["place", "postgres_server", "postgres_url"]
+
+CALLER = Caller(id="c", who="key:c")
 LISTS = ("routes", "keys", "stops", "runs", "releases", "incidents", "members", "organisations", "audit")
 
 
@@ -40,6 +45,13 @@ def api(tmp_path: Path, time: Time) -> Iterator[Api]:
         yield found
 
 
+@pytest.fixture
+def anywhere(tmp_path: Path, time: Time, place: Path | str) -> Iterator[Api]:
+    """The same on each database."""
+    with api_of(tmp_path / "home", clock=time, place=place) as found:
+        yield found
+
+
 def walked(api: Api, path: str, limit: int, more: str = "") -> list[Any]:
     """Every item of a list, page by page, along its links."""
     found, place = [], f"{path}?limit={limit}{more}"
@@ -56,8 +68,9 @@ def walked(api: Api, path: str, limit: int, more: str = "") -> list[Any]:
 # Pages.
 
 
-def test_pages_put_together_are_the_whole_list_each_item_once(api: Api, time: Time) -> None:
-    for i in range(7):
+def test_pages_put_together_are_the_whole_list_each_item_once(anywhere: Api, time: Time) -> None:
+    api = anywhere
+    for i in range(5):
         time.moment += timedelta(seconds=i % 3)
         name = f"r{i}"
         route = {"name": name, "upstreams": [{"url": "http://a.example/v1"}]}
@@ -71,10 +84,9 @@ def test_pages_put_together_are_the_whole_list_each_item_once(api: Api, time: Ti
     for name in LISTS:
         whole = walked(api, f"/api/v1/{name}", 200)
         sizes[name] = len(whole)
-        for limit in (1, 3):
-            assert walked(api, f"/api/v1/{name}", limit) == whole, name
-    assert sizes == {**dict.fromkeys(LISTS, 7), "keys": 8, "runs": 0, "releases": 0, "organisations": 8, "audit": sizes["audit"]}
-    assert sizes["audit"] > 35
+        assert walked(api, f"/api/v1/{name}", 2) == whole, name
+    assert sizes == {**dict.fromkeys(LISTS, 5), "keys": 6, "runs": 0, "releases": 0, "organisations": 6, "audit": sizes["audit"]}
+    assert sizes["audit"] > 25
 
 
 def test_a_filter_holds_on_every_page(api: Api) -> None:
@@ -154,7 +166,8 @@ def test_a_post_that_is_sent_again_is_done_once_and_answered_the_same(api: Api) 
     assert other.status_code == 422 and "another request" in other.json()["detail"]
 
 
-def test_a_key_against_repetition_belongs_to_its_caller_and_lasts_a_day(api: Api, time: Time) -> None:
+def test_a_key_against_repetition_belongs_to_its_caller_and_lasts_a_day(anywhere: Api, time: Time) -> None:
+    api = anywhere
     headers, text = {"idempotency-key": "one"}, api.token("operator")
     made = [
         api.ask("POST", "/api/v1/keys", {"name": "k"}, headers=headers, key=key).json()["about"]["id"]
@@ -192,7 +205,7 @@ def test_what_was_refused_may_be_tried_again_under_the_same_key(api: Api) -> Non
 
 
 def test_while_a_request_is_being_done_its_key_is_busy_and_a_dead_servers_key_comes_free(api: Api, time: Time) -> None:
-    once = Once(context=api.context, caller="c", key="k", digest="d")
+    once = Once(context=api.context, caller=CALLER, key="k", digest="d")
     inside, go_on = threading.Event(), threading.Event()
 
     def work() -> str:
@@ -210,10 +223,10 @@ def test_while_a_request_is_being_done_its_key_is_busy_and_a_dead_servers_key_co
     thread.join(60)
     assert once(lambda: "twice").body == b'"done"'  # type: ignore[attr-defined]
     with pytest.raises(SystemExit):
-        Once(context=api.context, caller="c", key="left", digest="d")(_gone)
+        Once(context=api.context, caller=CALLER, key="left", digest="d")(_gone)
     api.context.database.execute("INSERT INTO api_replays (caller, replay_key, request_digest, at) VALUES ('c', 'dead', 'd', ?)",
                                  (int(time.moment.timestamp()),))  # fmt: skip
-    dead = Once(context=api.context, caller="c", key="dead", digest="d")
+    dead = Once(context=api.context, caller=CALLER, key="dead", digest="d")
     with pytest.raises(HTTPException):
         dead(lambda: "again")
     time.moment += timedelta(minutes=16)

@@ -216,7 +216,7 @@ def test_without_the_page_that_tells_of_stops_every_worker_refuses_everything(tm
                 page.write_bytes(bytes(8))
             elif how == "replaced by a folder":
                 page.mkdir()
-            assert await live.error(3 * SECOND) == "control_unavailable"
+            assert await live.error() == "control_unavailable"
             await until(lambda: all(worker.plane.blind for worker in gateway.crew))
             found = [await gateway.chat(key) for _ in gateway.crew]
             assert {(one.status, code(one)) for one in found} == {(503, "control_unavailable")}
@@ -398,9 +398,11 @@ def test_a_kept_secret_and_a_key_end_by_the_clock_without_a_word_from_anybody(tm
             gateway.route("m", server.url)
             old = gateway.key()
             _, new = keys.rotate(gateway.context.database, old.split("_")[1], gateway.pepper, who="test", now=gateway.now, keep=2)
-            expiring = gateway.key("e", expires=gateway.now + timedelta(seconds=2))
+            end = gateway.now + timedelta(seconds=2)
+            expiring = gateway.key("e", expires=end)
             for key in (old, new, expiring):
-                assert await everywhere(gateway, key) == {200}
+                # A machine may be too busy to ask all of them before their time.
+                assert await everywhere(gateway, key) == {200} or (key != new and gateway.now >= end)
             async with asyncio.timeout(PATIENCE):
                 for key in (old, expiring):
                     while await everywhere(gateway, key) != {401}:
@@ -412,10 +414,12 @@ def test_a_kept_secret_and_a_key_end_by_the_clock_without_a_word_from_anybody(tm
 
 MODELS = """
 import time
+from pathlib import Path
 
 
 def one(case):
-    time.sleep(0.02)
+    while not Path(__file__).with_name("go").exists():
+        time.sleep(0.01)
     return "one"
 
 
@@ -433,14 +437,17 @@ def test_a_target_is_replaced_under_load_and_what_it_was_asked_is_answered(tmp_p
 
     async def story() -> None:
         async with Each(tmp_path / "h", workers=1) as gateway:
+            (tmp_path / "go").touch()
             gateway.put(served("one"))
             key = gateway.key()
             assert (await gateway.chat(key)).json["choices"][0]["message"]["content"] == "one"
+            (tmp_path / "go").unlink()
             before = [asyncio.create_task(gateway.chat(key)) for _ in range(10)]
             await until(lambda: len(gateway.crew[0].plane.under_way) == 10 and gateway.crew[0].plane.locals_["m"].slots.busy)
             gateway.put(served("two"))
             after = [await gateway.chat(key) for _ in range(3)]
             assert {one.json["choices"][0]["message"]["content"] for one in after} == {"two"}
+            (tmp_path / "go").touch()
             assert {one.json["choices"][0]["message"]["content"] for one in await asyncio.gather(*before)} == {"one"}
             await gateway.settled()
             assert len(gateway.rows()) == 14 and {row["settled"] for row in gateway.rows()} == {10**9}
