@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pilotbase.domain.alert import Channel
+from pilotbase.domain.embedding import EmbeddingModel
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
 from pilotbase.store.disk import Disk
@@ -26,7 +27,7 @@ class SystemClock:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is where
-    the links in them lead.
+    the links in them lead; `embeddings` is a model that turns texts into vectors, where the operator named one.
     """
 
     home: Path
@@ -36,6 +37,7 @@ class Context:
     secrets: Secrets
     mail: Channel | None = None
     public_url: str | None = None
+    embeddings: EmbeddingModel | None = None
 
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its evidence."""
@@ -67,15 +69,20 @@ def open_context(
     database: str | None = None,
     mail: Channel | None = None,
     public_url: str | None = None,
+    embeddings: EmbeddingModel | None = None,
 ) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
 
+    `embeddings`: the model by which texts are compared too, where there is one.
     `database`: the address of a PostgreSQL database instead of the file in the home. UserError where it cannot be reached.
     """
     disk.make_folder(home)
     found = Database(database or home / "pilotbase.db", disk)
     try:
-        yield Context(home=home, database=found, disk=disk, clock=clock, secrets=secrets, mail=mail, public_url=public_url)
+        yield Context(
+            home=home, database=found, disk=disk, clock=clock, secrets=secrets,
+            mail=mail, public_url=public_url, embeddings=embeddings,
+        )  # fmt: skip
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

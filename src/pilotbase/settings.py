@@ -21,6 +21,9 @@ class Settings:
 
     `mail` is the server through which members are written to, and the sender's address; None: no letters are sent.
 
+    `embeddings` is the root of an API that turns texts into vectors, `embeddings_model` the model; its key is the secret
+    PILOTBASE_EMBEDDINGS_KEY.
+
     `environment` is where secrets are looked up by name. It is never shown, nor is the address, which holds a password.
     """
 
@@ -32,6 +35,8 @@ class Settings:
     oidc_client: str | None = None
     oidc_name: str = ""
     mail: Channel | None = None
+    embeddings: str | None = None
+    embeddings_model: str | None = None
 
     def secret(self, name: str) -> str | None:
         """A secret by the name of its variable: one that a pilot or a route names, or PILOTBASE_PEPPER, which gateways share."""
@@ -41,6 +46,7 @@ class Settings:
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read PILOTBASE_HOME (default `.pilotbase` here), PILOTBASE_DATABASE (default: SQLite in the home), PILOTBASE_PUBLIC_URL,
     PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
+    PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL,
     and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
     """
     found = dict(os.environ if environment is None else environment)
@@ -53,6 +59,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         oidc_client=found.get("PILOTBASE_OIDC_CLIENT") or None,
         oidc_name=found.get("PILOTBASE_OIDC_NAME") or "",
         mail=_mail(found),
+        embeddings=found.get("PILOTBASE_EMBEDDINGS") or None,
+        embeddings_model=found.get("PILOTBASE_EMBEDDINGS_MODEL") or None,
     )
 
 

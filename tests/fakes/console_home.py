@@ -14,10 +14,11 @@ from tests.fakes.watched import CHECKS, WORDS, Time, World, watched
 from tests.flows.support import Base, cases
 
 from pilotbase.accounts import organisations
-from pilotbase.catalog import entries
+from pilotbase.catalog import entries, indicators
 from pilotbase.context import Context
 from pilotbase.domain.account import Member
 from pilotbase.domain.entry import Acceptance, Capability, Certificate, Need
+from pilotbase.domain.indicator import Indicator, Point
 from pilotbase.domain.quantity import parse_money
 from pilotbase.domain.traffic import Route, Tie, Upstream
 from pilotbase.flows.incident import Report, contain_incident, report_incident
@@ -109,6 +110,7 @@ def _rest(one: World, home: Path, run: str, word: Word) -> Furnished:
     report_incident(one.context, Report(route="n", kind="near-miss", facts=Facts(title=word("near"))), who="test")
     places = {
         **_catalogue(one, word),
+        "indicator": _indicator(one, word),
         "run": run, "pilot": "small", "candidate": "good", "case": "c3", "route": "quiet", "key": key.id, "release": "r2",
         "incident": found.id, "form": "json", "admission": furnish_case(one.context, word, run, found.id),
     }  # fmt: skip
@@ -140,6 +142,17 @@ def _catalogue(one: World, word: Word) -> Mapping[str, str]:
         entries.set_state(one.database, type(entry), made.id, "published", version=1, who="test", now=now)
         places[kind] = made.id
     return places
+
+
+def _indicator(one: World, word: Word) -> str:
+    """A share with counts of four years: enough to be projected."""
+    now = one.time.now()
+    texts = {name: word(name) for name in ("title", "numerator", "denominator", "population", "source")}
+    made = indicators.create(one.database, Indicator(id="", **texts, basis="sample", created=now), who="test", now=now)
+    for year, count in (("2022", 120), ("2023", 210), ("2024", 390), ("2025", 560)):
+        point = Point(period=year, numerator=count, denominator=1000, recorded=now)
+        indicators.put(one.database, made.id, point, who="test", now=now)
+    return made.id
 
 
 def _wanted(word: Word) -> keys.Wanted:

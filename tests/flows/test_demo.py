@@ -24,6 +24,8 @@ from pilotbase.release import records
 from pilotbase.store.audit import verify
 from pilotbase.store.disk import LocalDisk
 
+ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+
 
 @dataclass
 class Shown:
@@ -36,7 +38,11 @@ class Shown:
 def shown(tmp_path_factory: pytest.TempPathFactory, full: bool) -> Iterator[Shown]:
     home, said = tmp_path_factory.mktemp("demo") / "home", list[str]()
     with open_context(home, disk=LocalDisk(), clock=SystemClock(), secrets={}.get) as context:
-        yield Shown(context, fill(context, said.append, release=full, trials=EXAMPLES if full else EXAMPLES[1:]), said)
+        yield Shown(
+            context,
+            fill(context, said.append, environment=ENVIRONMENT if full else None, trials=EXAMPLES if full else EXAMPLES[1:]),
+            said,
+        )
 
 
 def test_there_are_people_of_many_organisations_and_needs_in_every_area(shown: Shown) -> None:

@@ -15,6 +15,7 @@ from pilotbase.store.database import Database, Row
 
 __all__ = [
     "Event",
+    "all_published",
     "change",
     "count_areas",
     "create",
@@ -146,6 +147,12 @@ def count_areas(database: Database) -> Mapping[str, int]:
     """How many needs are published in each area that has any."""
     rows = database.rows("SELECT area, count(*) AS n FROM entries WHERE kind = 'need' AND state = 'published' GROUP BY area")
     return {row["area"]: int(row["n"]) for row in rows}
+
+
+def all_published(database: Database, kind: type[E]) -> list[E]:
+    """Every published entry of a kind: what an index is first made of."""
+    sql = f"SELECT {_COLUMNS} FROM entries WHERE kind = ? AND state = ?"
+    return [_read(kind, row) for row in database.rows(sql, (kind_of(kind), "published"))]
 
 
 def note(database: Database, entry: str, kind: str, detail: Mapping[str, Any], *, now: datetime) -> None:

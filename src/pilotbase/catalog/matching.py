@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Literal
 
 from pilotbase.catalog.similarity import Index, Terms, fold, terms
@@ -16,6 +17,8 @@ TEXT, TAGS, FIELD = 0.7, 0.2, 0.1
 """What the likeness of the texts, the tags in common and the same field count; set before the labelled set was made."""
 _AMONG = 60.0
 """The constant of reciprocal rank fusion: Cormack, Clarke & Buettcher 2009 (SIGIR, 758) found 60 and that it matters little."""
+_key, _money = lru_cache(maxsize=1 << 16)(fold), lru_cache(maxsize=1 << 12)(parse_money)
+"""Tags, fields and amounts come again and again, in every entry that is compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +68,7 @@ def conditions(need: Need, capability: Capability, today: date) -> Iterator[Find
         told = ", ".join(capability.deployments)
         yield Finding(condition="deployment", met=bool(common), wanted=", ".join(need.deployments), found=told)
     if need.budget and capability.price:
-        budget, price = parse_money(need.budget), parse_money(capability.price)
+        budget, price = _money(need.budget), _money(capability.price)
         fits = price.nanos <= budget.nanos if price.currency == budget.currency else None
         yield Finding(condition="price", met=fits, wanted=need.budget, found=capability.price)
     for paper in need.papers:
@@ -84,10 +87,10 @@ def likeness(one: Entry, other: Entry, text: float) -> tuple[float, tuple[str, .
 
     Tags count by their Dice coefficient, 2 |A and B| / (|A| + |B|).
     """
-    ours, theirs = {fold(tag): tag for tag in one.tags}, {fold(tag) for tag in other.tags}
+    ours, theirs = {_key(tag): tag for tag in one.tags}, {_key(tag) for tag in other.tags}
     common = tuple(tag for folded, tag in ours.items() if folded in theirs)
     shared = 2.0 * len(common) / (len(ours) + len(theirs)) if ours and theirs else 0.0
-    field = bool(one.field) and fold(one.field) == fold(other.field)
+    field = bool(one.field) and _key(one.field) == _key(other.field)
     return TEXT * text + TAGS * shared + FIELD * field, common, field
 
 

@@ -4,6 +4,7 @@ import argparse
 
 from pilotbase.app import opened
 from pilotbase.demo.fill import fill
+from pilotbase.settings import read_settings
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> int:
     with opened() as context:
-        done = fill(context, lambda line: print(line, flush=True), release=not given.no_release)
+        environment = None if given.no_release else read_settings().environment
+        done = fill(context, lambda line: print(line, flush=True), environment=environment)
         print(f"\nmembers (one password for all: {done.password}), also in {done.accounts}:")
         for login in done.logins:
             print(f"  {login}")

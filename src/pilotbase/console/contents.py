@@ -1,7 +1,20 @@
 """All pages of the console, in the order of the menu."""
 
 from pilotbase.console.page import Page
-from pilotbase.console.pages import audit, cases, catalog, gateway, home, incidents, members, own, releases, runs, tokens
+from pilotbase.console.pages import (
+    audit,
+    cases,
+    catalog,
+    gateway,
+    home,
+    incidents,
+    indicators,
+    members,
+    own,
+    releases,
+    runs,
+    tokens,
+)
 
 __all__ = ["PAGES"]
 
@@ -13,6 +26,7 @@ PAGES: tuple[Page, ...] = (
     *gateway.PAGES,
     *releases.PAGES,
     *incidents.PAGES,
+    *indicators.PAGES,
     *members.PAGES,
     *audit.PAGES,
     *own.PAGES,

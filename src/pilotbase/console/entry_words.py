@@ -7,7 +7,7 @@ from pilotbase.console.page import Visit
 from pilotbase.domain.entry import ACCESS_FORMS, DATA_CLASSES, DEPLOYMENTS, Capability, Entry
 from pilotbase.domain.scenario import AREAS
 
-__all__ = ["choices", "labels", "lines", "problem_line"]
+__all__ = ["choices", "condition_words", "labels", "lines", "problem_line"]
 
 Words = Callable[[str], str]
 
@@ -46,6 +46,18 @@ def choices(visit: Visit) -> dict[str, list[tuple[str, str]]]:
         "states": (("draft", "published", "withdrawn"), (t("draft"), t("published"), t("withdrawn"))),
     }  # fmt: skip
     return {name: list(zip(words, names, strict=True)) for name, (words, names) in told.items()}
+
+
+def condition_words(visit: Visit) -> Mapping[str, Any]:
+    """How conditions of a match are called, and the words in their findings by condition."""
+    t, known = visit.t, choices(visit)
+    return {
+        "area": (t("area"), dict(known["areas"])),
+        "data": (t("data class"), dict(known["data"])),
+        "deployment": (t("deployment"), dict(known["deployments"])),
+        "price": (t("price within the budget"), {}),
+        "certificate": (t("certificate"), {}),
+    }
 
 
 def labels(t: Words) -> Mapping[str, str]:

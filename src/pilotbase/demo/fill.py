@@ -35,8 +35,11 @@ class Filled:
     runs: Mapping[str, str]
 
 
-def fill(context: Context, say: Say, *, release: bool = True, trials: Collection[str] = EXAMPLES) -> Filled:
+def fill(
+    context: Context, say: Say, *, environment: Mapping[str, str] | None = None, trials: Collection[str] = EXAMPLES
+) -> Filled:
     """Fill a base that has no members yet, with the `trials` of these examples and the cases that need them.
+    With an `environment`, in which the gateway is started, a release is played too.
 
     UserError where it has members, or where an example cannot be run; what was done until then stays.
     """
@@ -56,11 +59,13 @@ def fill(context: Context, say: Say, *, release: bool = True, trials: Collection
             cases[one.key] = open_cases(past, one, listed, who, criteria.get(one.pilot, NOWHERE), clock)
     say(f"opened: {len(cases)} cases")
     clock.arrive()
-    runs = {name: _tried(context, trial, cases, peopled, say, release=release).run for name, trial in ready.items()}
+    runs = {name: _tried(context, trial, cases, peopled, say, environment).run for name, trial in ready.items()}
     return Filled(accounts=accounts, logins=tuple(peopled.members), password=peopled.password, runs=runs)
 
 
-def _tried(context: Context, trial: Trial, cases: Mapping[str, str], peopled: Peopled, say: Say, *, release: bool) -> Tried:
+def _tried(
+    context: Context, trial: Trial, cases: Mapping[str, str], peopled: Peopled, say: Say, environment: Mapping[str, str] | None
+) -> Tried:
     """Run a trial, conclude its cases, replicate and release what is to be."""
     with answering(trial):
         tried = try_pilot(context, trial, say)
@@ -72,9 +77,9 @@ def _tried(context: Context, trial: Trial, cases: Mapping[str, str], peopled: Pe
             if one.last == "promote":
                 replicate(context, trial, cases[one.key], who["owner"], who["operator"])
                 say(f"replicated: {one.candidate} at a second site")
-        if trial.name == "guarded-release" and release:
+        if trial.name == "guarded-release" and environment is not None:
             assert trial.port is not None
-            release_twice(context, trial.folder, trial.port, tried, say)
+            release_twice(context, trial.folder, trial.port, tried, environment, say)
     return tried
 
 

@@ -54,10 +54,12 @@ PLAN: Mapping[str, Any] = {
 }
 
 
-def release_twice(context: Context, copied: Path, port: int, tried: Tried, say: Callable[[str], None]) -> None:
-    """Serve router-1; release router-2, have it updated in silence on its way; mend it, and release it again to the end.
+def release_twice(
+    context: Context, copied: Path, port: int, tried: Tried, environment: Mapping[str, str], say: Callable[[str], None]
+) -> None:
+    """Serve router-1; release router-2, which is updated in silence; mend it, and release it to the end.
 
-    `copied` is the hotline's folder, whose server listens at `port`. UserError where it takes longer than two minutes.
+    `copied` is the hotline's folder, whose server listens at `port`; the gateway runs in `environment`. UserError where it takes longer than two minutes.
     """
     add_route(context, _route(port), who=WHO)
     _, token = create_key(context, load_pepper(context.home, None), KeyWish(name="hotline", routes=[ROUTE]), who=WHO)
@@ -65,7 +67,7 @@ def release_twice(context: Context, copied: Path, port: int, tried: Tried, say: 
     key.touch(0o600)
     key.write_text(token, "utf-8")
     plan.write_bytes(orjson.dumps(PLAN, option=orjson.OPT_INDENT_2))
-    with _serving(context.home, copied, key):
+    with _serving({**environment, "PILOTBASE_HOME": str(context.home)}, copied, key):
         say("released: router-2, which is updated in silence on its way")
         start_release(context, _start(tried, plan), who=WHO)
         _until(context, "the canary", lambda state, rung: rung >= 1 or state == "full")
@@ -92,10 +94,9 @@ def _start(tried: Tried, plan: Path) -> Start:
 
 
 @contextmanager
-def _serving(home: Path, folder: Path, key: Path) -> Iterator[None]:
-    """A gateway over the home, and citizens who ask it, in processes of their own for as long as the block lasts."""
+def _serving(environment: Mapping[str, str], folder: Path, key: Path) -> Iterator[None]:
+    """A gateway, and citizens who ask it, in processes of their own for as long as the block lasts."""
     port = free_port()
-    environment = {**os.environ, "PILOTBASE_HOME": str(home)}
     with ExitStack() as stack:
         stack.enter_context(_process(["-m", "pilotbase", "serve", "--port", str(port)], folder, "serve.log", environment))
         _ready(f"http://127.0.0.1:{port}/readyz", folder / "serve.log")

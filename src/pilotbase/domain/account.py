@@ -46,6 +46,8 @@ Permit = Literal[
     "incidents.write",
     "cases.read",
     "cases.write",
+    "indicators.read",
+    "indicators.write",
     "members.read",
     "members.write",
     "audit.read",
@@ -72,6 +74,8 @@ PERMITS: Mapping[Permit, frozenset[Role]] = {
     "incidents.write": frozenset(("operator", "engineer")),
     "cases.read": _ALL,
     "cases.write": _ALL - {"auditor"},  # which step is whose: `domain.admission.STEPS`
+    "indicators.read": _INSIDE | {"owner"},
+    "indicators.write": frozenset(("operator",)),
     "members.read": frozenset(("operator", "auditor")),
     "members.write": frozenset(("operator",)),
     "audit.read": frozenset(("operator", "auditor")),

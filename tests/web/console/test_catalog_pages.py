@@ -179,3 +179,17 @@ def test_lists_are_filtered_paged_and_say_what_to_do_where_they_are_empty(base: 
     assert "None is like that." in render(page, visit(base, query={"state": "published"}))
     with pytest.raises(UserError, match="there is no `gone`"):
         render(page, visit(base, query={"state": "gone"}))
+
+
+def test_a_need_shows_what_fits_it_and_what_is_refused_with_the_reasons(base: Context, homes: tuple[str, str]) -> None:
+    need = made(base, homes[0], then="publish")
+    offer = {**OFFER, "title": "肺结节检出", "tags": "胸片", "deployment-on-premises": "yes", "then": "publish"}
+    act(PAGES["capability-new"], "save", by(base, "vendor", homes[1]), **offer)
+    dear = {**offer, "title": "肺结节云服务", "price": "900000 CNY", "data-personal": ""}
+    act(PAGES["capability-new"], "save", by(base, "vendor", homes[1]), **dear)
+    seen = render(PAGES["need"], visit(base, role="owner", organisation=homes[0], language="zh", place={"need": need}))
+    fits, refused = seen.split("内容相近但不符合条件：1 条")
+    assert "肺结节检出" in fits and "<mark>肺结节</mark>" in fits and "共有标签： 胸片" in fits and "价格在预算内" in fits
+    assert (
+        "肺结节云服务" in refused and "数据类别：要求个人信息，实为无" in refused and "要求500000 CNY，实为900000 CNY" in refused
+    )

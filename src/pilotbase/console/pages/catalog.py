@@ -7,12 +7,16 @@ from urllib.parse import urlencode
 
 from pilotbase.checks.metrics import metrics
 from pilotbase.console.entry_form import read_capability, read_need
-from pilotbase.console.entry_words import choices, labels, lines
+from pilotbase.console.entry_words import choices, condition_words, labels, lines
+from pilotbase.console.openness_words import component_words
 from pilotbase.console.page import Act, Answer, Page, Shown, To, Visit
 from pilotbase.domain.account import Permit, may
 from pilotbase.domain.entry import Capability, Entry, EntryState, Need
+from pilotbase.domain.openness import openness
 from pilotbase.errors import UserError
 from pilotbase.flows import catalogue
+from pilotbase.flows.journeys import journeys
+from pilotbase.flows.matches import matches
 
 __all__ = ["PAGES"]
 
@@ -187,8 +191,18 @@ def _warnings(visit: Visit, entry: Entry) -> list[str]:
     ]
 
 
+def _matched(visit: Visit, entry: Need | Capability) -> Mapping[str, Any]:
+    found = matches(visit.context, entry)
+    return {"found": found, "names": catalogue.named(visit.context), "told_conditions": condition_words(visit)}
+
+
+def _open(visit: Visit, need: Need) -> Mapping[str, Any]:
+    found = openness(need, journeys(visit.context, need=need.id), visit.context.clock.now())
+    return {"open": found, "components": component_words(visit)}
+
+
 def _need_more(visit: Visit, need: Need) -> Mapping[str, Any]:
-    return {"unknown": dict(catalogue.unknown_metrics(need.acceptance))}
+    return {**_matched(visit, need), **_open(visit, need), "unknown": dict(catalogue.unknown_metrics(need.acceptance))}
 
 
 NEEDS = Shelf(
@@ -197,6 +211,6 @@ NEEDS = Shelf(
 )  # fmt: skip
 CAPABILITIES = Shelf(
     kind=Capability, word="capability", path="/console/capabilities", permit="capabilities.write", menu=14, title="Capabilities",
-    one="Capability", new="A new capability", edit="Change the capability", read=read_capability,
+    one="Capability", new="A new capability", edit="Change the capability", read=read_capability, more=_matched,
 )  # fmt: skip
 PAGES: tuple[Page, ...] = (*NEEDS.pages(), *CAPABILITIES.pages())
