@@ -22,6 +22,7 @@ def opened(settings: Settings | None = None) -> Iterator[Context]:
         clock=SystemClock(),
         secrets=found.secret,
         database=found.database,
+        bounds=found.bounds,
         mail=found.mail,
         public_url=found.public_url,
         embeddings=_embeddings(found),

@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
 import random
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import orjson
@@ -14,6 +17,7 @@ from yarl import URL
 
 from pilotbase.adaptive import Sleep, Slots, backoff, read_retry_after
 from pilotbase.completion import Completion, Pieces, read_completion, read_error
+from pilotbase.domain.bounds import Bounds, refused_address
 from pilotbase.errors import UserError
 from pilotbase.sse import Events
 
@@ -33,6 +37,7 @@ class Endpoint:
 
     `url` is the API's root (as in `http://127.0.0.1:8000/v1`) or the whole address of its completions. `timeout` is of one
     attempt, to the last byte; `first_byte` to the first of the body; both in seconds. `retries` are attempts after the first.
+    With `bounds` a connection is opened only to what they allow, decided on the very address that is connected to.
     """
 
     url: str
@@ -42,6 +47,7 @@ class Endpoint:
     first_byte: float | None = None
     concurrency: int = 32
     retries: int = 6
+    bounds: Bounds | None = None
 
 
 class Chat:
@@ -216,6 +222,12 @@ class Chat:
         """Text from outside, without the key."""
         return text.replace(self._endpoint.key, "***") if self._endpoint.key else text
 
+    def _guard(self) -> Callable[[Any], socket.socket] | None:
+        bounds = self._endpoint.bounds
+        if bounds is None or bounds.allows_host(self._url.host or "", self._url.port):
+            return None
+        return _guarded
+
     def _open(self) -> aiohttp.ClientSession:
         endpoint = self._endpoint
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "pilotbase"}
@@ -223,12 +235,21 @@ class Chat:
         if endpoint.key:
             headers["Authorization"] = f"Bearer {endpoint.key}"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300),
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, socket_factory=self._guard()),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(endpoint.timeout, LONGEST_CONNECT)),
         )
         return self._session
+
+
+def _guarded(place: Any) -> socket.socket:
+    """A socket for a public address. OSError for any other: a name may lead elsewhere than when it was checked."""
+    family, kind, protocol, _, address = place
+    if why := refused_address(str(address[0])):
+        told = f"{address[0]} {why}, and an uploaded pilot may not call it; an operator allows a host by PILOTBASE_ALLOW_HOSTS"
+        raise OSError(errno.EACCES, told)
+    return socket.socket(family, kind, protocol)
 
 
 class _Stopwatch:

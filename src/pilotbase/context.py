@@ -4,11 +4,12 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pilotbase.domain.alert import Channel
+from pilotbase.domain.bounds import Bounds
 from pilotbase.domain.embedding import EmbeddingModel
 from pilotbase.ports import Clock, Secrets
 from pilotbase.store.database import Database
@@ -26,8 +27,9 @@ class SystemClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is where
-    the links in them lead; `embeddings` is a model that turns texts into vectors, where the operator named one.
+    """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is
+    where the links in them lead; `embeddings` is a model that turns texts into vectors, where the operator named one. `bounds` are those
+    of uploaded pilots; `bounded` says that this context works on one.
     """
 
     home: Path
@@ -38,6 +40,13 @@ class Context:
     mail: Channel | None = None
     public_url: str | None = None
     embeddings: EmbeddingModel | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+    bounded: bool = False
+
+    def within_bounds(self) -> "Context":
+        """The same home for work on an uploaded pilot: of the secrets it knows those alone that the operator listed."""
+        secrets, allowed = self.secrets, self.bounds.names
+        return replace(self, bounded=True, secrets=lambda name: secrets(name) if name in allowed else None)
 
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its evidence."""
@@ -70,6 +79,7 @@ def open_context(
     mail: Channel | None = None,
     public_url: str | None = None,
     embeddings: EmbeddingModel | None = None,
+    bounds: Bounds | None = None,
 ) -> Iterator[Context]:
     """Open a home, making it where it is not there yet. UserError where it cannot be written.
 
@@ -80,9 +90,16 @@ def open_context(
     found = Database(database or home / "pilotbase.db", disk)
     try:
         yield Context(
-            home=home, database=found, disk=disk, clock=clock, secrets=secrets,
-            mail=mail, public_url=public_url, embeddings=embeddings,
-        )  # fmt: skip
+            home=home,
+            database=found,
+            disk=disk,
+            clock=clock,
+            secrets=secrets,
+            mail=mail,
+            public_url=public_url,
+            embeddings=embeddings,
+            bounds=bounds or Bounds(),
+        )
     finally:
         found.close()
         shutil.rmtree(home / "scratch" / str(os.getpid()), ignore_errors=True)

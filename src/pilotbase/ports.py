@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pilotbase.domain.bounds import Bounds
 from pilotbase.domain.evidence import Ask, Failure, Reply
 from pilotbase.domain.variant import Variant
 
@@ -70,6 +71,8 @@ class Prompting:
 class TargetContext:
     """What a target may know of its pilot: where relative paths start, how prompts are made, who keeps secrets.
 
+    `bounds` are set for a pilot that came by upload: a target then reaches only what they allow, whatever its options say.
+
     `positive` is not here, nor is any column but the inputs: the answer key never reaches a target.
     """
 
@@ -78,6 +81,7 @@ class TargetContext:
     secrets: Secrets
     scratch: Path
     media: tuple[str, ...] = ()
+    bounds: Bounds | None = None
 
 
 class Target(Protocol):
@@ -133,7 +137,11 @@ class FrameTarget(Target, Protocol):
 
 
 class TargetKind(Protocol):
-    """What an entry point in `pilotbase.targets` names: a module-level object for one way to reach a candidate."""
+    """What an entry point in `pilotbase.targets` names: a module-level object for one way to reach a candidate.
+
+    A kind that may be used in uploaded pilots has a further method `outside(options, bounds, folder) -> Iterator[Problem]`, which
+    tells what the options would reach that the bounds do not allow, without calling anything. Kinds without it are refused there.
+    """
 
     name: str
     options: type

@@ -4,8 +4,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast, get_args
 
 from pilotbase.domain.alert import Channel
+from pilotbase.domain.bounds import Bounds, CodePolicy
 from pilotbase.errors import UserError
 
 __all__ = ["Settings", "read_settings"]
@@ -15,6 +17,7 @@ __all__ = ["Settings", "read_settings"]
 class Settings:
     """`home` holds all state, but for what `database` names: the address of a PostgreSQL database (None: SQLite in the home).
     `public_url` is how browsers reach the base from outside, as `https://base.example`; None where that is as it listens.
+    `bounds` are those of pilots that members upload.
 
     `oidc_issuer` is an OpenID provider through which members may sign in, `oidc_client` this base's id there, and `oidc_name`
     what its button says; the secret is PILOTBASE_OIDC_SECRET.
@@ -31,6 +34,7 @@ class Settings:
     environment: Mapping[str, str] = field(repr=False)
     database: str | None = field(default=None, repr=False)
     public_url: str | None = None
+    bounds: Bounds = field(default_factory=Bounds)
     oidc_issuer: str | None = None
     oidc_client: str | None = None
     oidc_name: str = ""
@@ -48,6 +52,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     PILOTBASE_OIDC_ISSUER, PILOTBASE_OIDC_CLIENT, PILOTBASE_OIDC_NAME,
     PILOTBASE_EMBEDDINGS, PILOTBASE_EMBEDDINGS_MODEL,
     and PILOTBASE_MAIL with its companions. UserError where these describe no mail server.
+
+    For uploaded pilots PILOTBASE_ALLOW_HOSTS and PILOTBASE_ALLOW_VARIABLES, separated by commas (default: none), and
+    PILOTBASE_UPLOADED_CODE (default: off). UserError where one of them cannot be read.
     """
     found = dict(os.environ if environment is None else environment)
     return Settings(
@@ -61,7 +68,23 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         mail=_mail(found),
         embeddings=found.get("PILOTBASE_EMBEDDINGS") or None,
         embeddings_model=found.get("PILOTBASE_EMBEDDINGS_MODEL") or None,
+        bounds=Bounds(
+            hosts=tuple(host.lower() for host in _listed(found.get("PILOTBASE_ALLOW_HOSTS"))),
+            variables=_listed(found.get("PILOTBASE_ALLOW_VARIABLES")),
+            code=_policy(found.get("PILOTBASE_UPLOADED_CODE") or "off"),
+        ),
     )
+
+
+def _listed(text: str | None) -> tuple[str, ...]:
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
+
+
+def _policy(text: str) -> CodePolicy:
+    if text not in get_args(CodePolicy):
+        hint = f"one of {', '.join(get_args(CodePolicy))}"
+        raise UserError(f"`{text[:60]}` is no way to treat uploaded code", where="PILOTBASE_UPLOADED_CODE", hint=hint)
+    return cast(CodePolicy, text)
 
 
 def _mail(found: Mapping[str, str]) -> Channel | None:

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from tests.fakes.console_cases import furnish_case
 from tests.fakes.watched import CHECKS, WORDS, Time, World, watched
+from tests.fakes.workspaces import job_on, kept, pilot_files
 from tests.flows.support import Base, cases
 
 from pilotbase.accounts import organisations
 from pilotbase.catalog import entries, indicators
+from pilotbase.compute import jobs
 from pilotbase.context import Context
 from pilotbase.domain.account import Member
 from pilotbase.domain.entry import Acceptance, Capability, Certificate, Need
@@ -24,6 +26,7 @@ from pilotbase.domain.traffic import Route, Tie, Upstream
 from pilotbase.flows.incident import Report, contain_incident, report_incident
 from pilotbase.flows.incident_facts import Facts
 from pilotbase.flows.tokens import create_token
+from pilotbase.flows.workspace import change_files
 from pilotbase.gateway import keys, routes, stops
 from pilotbase.gateway.secret_key import load_pepper
 from pilotbase.spec.plan import read_plan
@@ -108,13 +111,34 @@ def _rest(one: World, home: Path, run: str, word: Word) -> Furnished:
     found = report_incident(one.context, Report(route="m", kind="incident", by=word("reporter"), facts=facts), who="test")
     contain_incident(one.context, found.id, "disable", who="test", by=word("container"), note=word("note"))
     report_incident(one.context, Report(route="n", kind="near-miss", facts=Facts(title=word("near"))), who="test")
+    workspace, job = _jobs(one, word)
     places = {
         **_catalogue(one, word),
         "indicator": _indicator(one, word),
-        "run": run, "pilot": "small", "candidate": "good", "case": "c3", "route": "quiet", "key": key.id, "release": "r2",
-        "incident": found.id, "form": "json", "admission": furnish_case(one.context, word, run, found.id),
+        "run": run, "pilot": workspace, "job": job, "candidate": "good", "case": "c3", "route": "quiet", "key": key.id,
+        "release": "r2", "incident": found.id, "form": "json", "admission": furnish_case(one.context, word, run, found.id),
     }  # fmt: skip
     return Furnished(home=home, time=one.time, places=places, secrets=(token, other, pepper.hex()))
+
+
+def _jobs(one: World, word: Word) -> tuple[str, str]:
+    """A pilot that is wrong, with a version before it that is right, and a job that goes on, with all that a process tells."""
+    right = kept(one.context, pilot_files(name="small"), who=word("member"))
+    text = f"pilot: {word('spec')}\n  nonsense: [1, 2\n".encode()
+    change_files(one.context, right.id, {"pilot.yaml": text}, base=1, whole=False, who=word("member"))
+    check = {
+        "id": "accuracy", "gate": word("gate"), "title": {"en": "accuracy", "zh": "准确率"}, "require": ">= 0.6", "n": 20,
+        "planned": 40, "anytime": True, "verdict": None, "value": 0.95, "low": 0.8, "high": 0.99,
+    }  # fmt: skip
+    step = {
+        "candidate": word("candidate"), "phase": "asking", "done": 20, "total": 40, "failed": 1, "spent": 10**9,
+        "currency": "CNY", "decided": 0, "checks": 1,
+    }  # fmt: skip
+    job = job_on(one.context, right)
+    jobs.claim_next(one.database, job.home, "o", one.time.now(), quick=False, most=9)
+    told = {"steps": [step], "checks": {word("candidate"): [check]}, "notes": [word("progress")]}
+    jobs.beat(one.database, job.id, "o", progress=told)
+    return right.id, job.id
 
 
 def _catalogue(one: World, word: Word) -> Mapping[str, str]:

@@ -54,8 +54,11 @@ def begin(database: Database, member: str, now: datetime) -> tuple[str, str]:
     return token, csrf
 
 
-def find(database: Database, token: str, now: datetime) -> Signed | None:
-    """Who has this token; None for any other text, after the session's end, and for a disabled member."""
+def find(database: Database, token: str, now: datetime, *, used: bool = True) -> Signed | None:
+    """Who has this token; None for any other text, after the session's end, and for a disabled member.
+
+    What a page does by itself is no use (`used`): a screen that is left alone must not keep a session open.
+    """
     at, digest = int(now.timestamp()), _digest(token)
     row = database.row("SELECT digest, member, csrf, created, seen, expires FROM sessions WHERE digest = ?", (digest,))
     if row is None or not _lives(row, at):
@@ -63,7 +66,7 @@ def find(database: Database, token: str, now: datetime) -> Signed | None:
     member = find_member(database, row["member"])
     if member is None or member.disabled is not None:
         return None
-    if at - row["seen"] >= _NOTED:
+    if used and at - row["seen"] >= _NOTED:
         database.execute("UPDATE sessions SET seen = ? WHERE digest = ? AND seen < ?", (at, digest, at))
     return Signed(member=member, csrf=row["csrf"], created=_moment(row["created"]), session=digest[:_SHOWN])
 

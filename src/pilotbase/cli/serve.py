@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pilotbase.accounts.oidc import Provider
 from pilotbase.app import opened
 from pilotbase.context import Context
+from pilotbase.domain.bounds import CodePolicy
 from pilotbase.domain.quantity import parse_duration
 from pilotbase.errors import InvalidInput, UserError
 from pilotbase.flows.set_up import code_path, set_up_code
@@ -15,8 +16,10 @@ from pilotbase.gateway.secret_key import load_pepper
 from pilotbase.server.loop import run_loop
 from pilotbase.server.options import ServeOptions
 from pilotbase.server.site import make_site
+from pilotbase.server.supervisor import Supervisor
 from pilotbase.server.tree import Tree
 from pilotbase.settings import Settings, read_settings
+from pilotbase.targets.sandbox import probe
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=stock.host, help=f"the address to listen on (default: {stock.host})")
     parser.add_argument("--port", type=int, default=stock.port, help=f"the port; 0 takes a free one (default: {stock.port})")
     parser.add_argument("--workers", type=int, default=stock.workers, help="processes that serve requests (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=stock.jobs, help="runs from the browser that are under way at a time; 0: none (default: 1)"
+    )
     parser.add_argument("--drain", default="30s", metavar="TIME", help="how long requests under way may end (default: 30s)")
     parser.add_argument(
         "--durability",
@@ -56,6 +62,7 @@ def main(given: argparse.Namespace) -> int:
         host=given.host,
         port=given.port,
         workers=given.workers,
+        jobs=given.jobs,
         drain=drain,
         durability=given.durability,
         body=given.max_body,
@@ -67,9 +74,9 @@ def main(given: argparse.Namespace) -> int:
     )
     if problems := [f"--{'.'.join(map(str, p.path))}: {p.message}; {p.hint}" for p in options.problems()]:
         raise InvalidInput("the gateway cannot be run like this:", problems)
-    # Administration has a connection of its own: a long report must not keep leases waiting.
-    with opened() as context, opened() as office:
-        return _serve(context, office, options)
+    # Administration and jobs have connections of their own: a long report must not keep leases waiting.
+    with opened() as context, opened() as office, opened() as bench:
+        return _serve(context, office, bench, options)
 
 
 def _provider(settings: Settings) -> Callable[[str], Provider] | None:
@@ -83,7 +90,7 @@ def _provider(settings: Settings) -> Callable[[str], Provider] | None:
     return lambda back: Provider(issuer=issuer, client=client, secret=secret, back=back, name=settings.oidc_name)
 
 
-def _serve(context: Context, office: Context, options: ServeOptions) -> int:
+def _serve(context: Context, office: Context, bench: Context, options: ServeOptions) -> int:
     settings = read_settings()
     pepper = load_pepper(context.home, settings.secret("PILOTBASE_PEPPER"))
     site = make_site(office, pepper, public_url=settings.public_url, provider=_provider(settings))
@@ -95,10 +102,23 @@ def _serve(context: Context, office: Context, options: ServeOptions) -> int:
         print(f"nobody has an account yet: set up the console at /console with the code {code}", flush=True)
         print(f"  (it lies in {code_path(office)} until then; or: pilotbase admin create)", flush=True)
 
+    if settings.bounds.code != "off":
+        _say(_uploaded(settings.bounds.code))
+    supervisor = Supervisor(bench, most=options.jobs, say=_say) if options.jobs else None
+
     async def work() -> int:
-        return await Tree(context, options, site, _say).run()
+        return await Tree(context, options, site, _say, supervisor).run()
 
     return run_loop(work)
+
+
+def _uploaded(policy: CodePolicy) -> str:
+    held = probe()
+    if held.whole:
+        return "code that members upload is isolated: network, files, processes and rights of its own"
+    if policy == "isolated":
+        return f"code that members upload is refused, for it cannot be isolated here: {held.why}"
+    return f"code that members upload runs WITHOUT isolation, as accepted by the setting: {held.why}"
 
 
 def _say(line: str) -> None:

@@ -6,16 +6,18 @@ from urllib.parse import quote
 
 from starlette.responses import FileResponse, Response
 
-__all__ = ["HEADERS", "file", "lead_on", "page", "sent"]
+__all__ = ["HEADERS", "STREAM", "file", "lead_on", "page", "sent"]
 
 HEADERS: Mapping[str, str] = {
     "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+STREAM: Mapping[str, str] = {**HEADERS, "cache-control": "no-store", "x-accel-buffering": "no"}
+"""Those of a stream of events, which nothing on the way may hold back."""
 _FOR_GOOD = "public, max-age=31536000, immutable"
 
 

@@ -24,6 +24,7 @@ from pilotbase.console.page import Answer, Page, Sent, To
 from pilotbase.console.parts import close
 from pilotbase.console.provider_door import BACK, ProviderDoor
 from pilotbase.console.rendering import render_frame
+from pilotbase.console.streams import Streams
 from pilotbase.context import Context
 from pilotbase.domain.account import may
 from pilotbase.errors import UserError
@@ -47,6 +48,7 @@ def make_console(
     Answers are made in threads, which take turns at the database of `context`. It trusts the header of `asked.CLIENT`: serve it
     behind the workers of the gateway alone.
     """
+    streams = Streams()
     door = ProviderDoor(provider) if provider is not None else None
     name = door.name if door is not None else ""
     desk = Desk(
@@ -61,7 +63,10 @@ def make_console(
         Route("/console/set-up", _handled(desk, doors.set_up_door), methods=both),
         *(_provided(desk, door) if door is not None else ()),
         Route("/console/look", _handled(desk, doors.change_look), methods=post),
-        *(Route(one.path, _handled(desk, _page(one), one.uploads), methods=both) for one in _in_order(pages)),
+        *(
+            Route(one.path, _handled(desk, _page(one), one.uploads, streams.of(desk, one)), methods=both)
+            for one in _in_order(pages)
+        ),
         Route("/{rest:path}", _handled(desk, _nothing), methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]),
     ]
     app = Starlette(routes=routes, exception_handlers={405: _handled(desk, _unusual)})
@@ -84,7 +89,9 @@ def _in_order(pages: Sequence[Page]) -> list[Page]:
     return sorted(pages, key=lambda one: one.path.count("{"))
 
 
-def _handled(desk: Desk, handler: Handler, uploads: int = 0) -> Callable[..., Awaitable[Response]]:
+def _handled(
+    desk: Desk, handler: Handler, uploads: int = 0, stream: Callable[[Asked], Awaitable[Response]] | None = None
+) -> Callable[..., Awaitable[Response]]:
     async def answer(request: Request, _: Exception | None = None) -> Response:
         nothing = Asked(method="POST", path="", own=False, cookies=request.cookies)
         # Large forms are read for members alone: nobody else fills this machine's disk.
@@ -95,6 +102,8 @@ def _handled(desk: Desk, handler: Handler, uploads: int = 0) -> Callable[..., Aw
             return desk.refuse(nothing, 413)
         except GarbledError:
             return desk.refuse(nothing, 400)
+        if stream is not None and asked.streams:
+            return await stream(asked)
         try:
             return await run_in_threadpool(_answered, desk, asked, handler)
         finally:

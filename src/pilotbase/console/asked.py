@@ -28,7 +28,7 @@ class GarbledError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """`query` and `form` hold the first value of each word. `own` says that the request comes from a page of this very host, by
-    its Origin or, where a browser sends none, its Referer; one with neither does not.
+    its Origin or, where a browser sends none, its Referer; one with neither does not. `streams` asks for events, not for a page.
     """
 
     method: str
@@ -41,6 +41,7 @@ class Asked:
     files: Mapping[str, Upload] = field(default_factory=dict)
     cookies: Mapping[str, str] = field(default_factory=dict)
     accepted: str = ""
+    streams: bool = False
     referer: str = ""
 
     @property
@@ -84,6 +85,7 @@ async def ask(request: Request, public_url: str | None, uploads: int = 0) -> Ask
         files=files,
         cookies=request.cookies,
         accepted=headers.get("accept-language", ""),
+        streams=request.method == "GET" and headers.get("accept", "").startswith("text/event-stream"),
         referer=headers.get("referer", ""),
     )
 

@@ -9,8 +9,10 @@ from pilotbase.console.pages import (
     home,
     incidents,
     indicators,
+    jobs,
     members,
     own,
+    pilots,
     releases,
     runs,
     tokens,
@@ -20,9 +22,11 @@ __all__ = ["PAGES"]
 
 PAGES: tuple[Page, ...] = (
     *home.PAGES,
+    *pilots.PAGES,
     *catalog.PAGES,
     *cases.PAGES,
     *runs.PAGES,
+    *jobs.PAGES,
     *gateway.PAGES,
     *releases.PAGES,
     *incidents.PAGES,

@@ -40,10 +40,10 @@ class Desk:
         """Whether browsers come by TLS."""
         return (self.public_url or "").startswith("https:")
 
-    def signed(self, asked: Asked) -> Signed | None:
+    def signed(self, asked: Asked, *, used: bool = True) -> Signed | None:
         """The session that the request's cookie names, where it is still good."""
         token = asked.cookies.get(SESSION, "")
-        return sessions.find(self.context.database, token, self.context.clock.now()) if token else None
+        return sessions.find(self.context.database, token, self.context.clock.now(), used=used) if token else None
 
     def language(self, asked: Asked, signed: Signed | None) -> str:
         """The member's own language, else what the browser was told, else what it likes."""

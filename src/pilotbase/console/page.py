@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from pilotbase.context import Context
 from pilotbase.domain.account import Member, Permit
 
-__all__ = ["Act", "Answer", "Page", "Sent", "Shown", "To", "Upload", "Visit"]
+__all__ = ["Act", "Answer", "Live", "Page", "Sent", "Shown", "To", "Upload", "Visit"]
 
 Words = Callable[[str], str]
 
@@ -78,6 +78,19 @@ Answer = Shown | To | Sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """The part of a page that moves: its template and values as they are now, and whether more will come.
+
+    The template is that of the part alone, which the page includes in an element with the attribute `data-live`; it holds no
+    form, for it is replaced under the reader's hands.
+    """
+
+    template: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    more: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """Something that a form of the page does. `do(visit, form)` gets the form's first values, and leads on or shows the page.
 
@@ -93,7 +106,8 @@ class Page:
     """One page. `path` begins with `/console`; `title` is English, with a translation; `menu` is its place in the menu, or None.
 
     A form posts to the page's own path with a field `act` that names one of `acts`. `uploads` is how many bytes a form with files
-    may hold in all (`enctype="multipart/form-data"`); 0 takes none.
+    may hold in all (`enctype="multipart/form-data"`); 0 takes none. `live` looks at the part that moves, about once a second for
+    each reader, and so costs next to nothing.
     """
 
     name: str
@@ -104,3 +118,4 @@ class Page:
     menu: int | None = None
     acts: Mapping[str, Act] = field(default_factory=dict)
     uploads: int = 0
+    live: Callable[[Visit], Live] | None = None

@@ -21,6 +21,10 @@ STATES: Mapping[str, tuple[Tone, str, str]] = {
     "interrupted": ("doubt", "!", "interrupted"),
     "stopped": ("bad", "■", "stopped"),
     "failed": ("bad", "✕", "failed"),
+    # jobs
+    "queued": ("calm", "○", "waiting"),
+    "refused": ("bad", "✕", "refused"),
+    "asking": ("busy", "▸", "asking"),
     # keys and routes
     "active": ("good", "●", "active"),
     "live": ("good", "●", "live"),

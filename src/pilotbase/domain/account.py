@@ -30,10 +30,13 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Permit = Literal[
     "own",  # one's own settings and sessions
     "home.read",
+    "pilots.read",
+    "pilots.write",
     "catalogue.read",
     "needs.write",
     "capabilities.write",
     "runs.read",
+    "runs.start",
     "routes.read",
     "routes.write",
     "routes.stop",
@@ -58,10 +61,13 @@ _INSIDE: frozenset[Role] = frozenset(("operator", "engineer", "reviewer", "audit
 PERMITS: Mapping[Permit, frozenset[Role]] = {
     "own": _ALL,
     "home.read": _ALL,
+    "pilots.read": _INSIDE,
+    "pilots.write": frozenset(("operator", "engineer")),
     "catalogue.read": _ALL,
     "needs.write": frozenset(("operator", "engineer", "owner")),
     "capabilities.write": frozenset(("operator", "engineer", "vendor")),
     "runs.read": _INSIDE,
+    "runs.start": frozenset(("operator", "engineer")),
     "routes.read": _INSIDE,
     "routes.write": frozenset(("operator",)),
     "routes.stop": frozenset(("operator",)),

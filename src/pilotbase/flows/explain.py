@@ -18,9 +18,10 @@ from pilotbase.flows.forecast import forecast_candidate
 from pilotbase.flows.foreseen import check_facts, count_labels, foresee_check
 from pilotbase.flows.prepare import Prepared, load_pilot, prepare
 from pilotbase.pilots.records import next_round, record_criteria, unfinished_run
+from pilotbase.spec.load import Loaded
 from pilotbase.stats import cluster
 
-__all__ = ["explain_pilot"]
+__all__ = ["explain_loaded", "explain_pilot"]
 
 SCHEMA = "pilotbase.explain/1"
 
@@ -30,7 +31,12 @@ def explain_pilot(context: Context, path: Path, *, early_stop: bool, commit: boo
 
     Raises UserError where the pilot, its data or a candidate's files are wrong.
     """
-    prepared = prepare(context, load_pilot(path), context.scratch(), early_stop=early_stop)
+    return explain_loaded(context, load_pilot(path), early_stop=early_stop, commit=commit)
+
+
+def explain_loaded(context: Context, loaded: Loaded, *, early_stop: bool, commit: bool) -> dict[str, Any]:
+    """The same for a pilot that was read."""
+    prepared = prepare(context, loaded, context.scratch(), early_stop=early_stop)
     try:
         recorded = (
             record_criteria(context.database, prepared.criteria_digest, prepared.criteria, context.stamp()) if commit else None

@@ -14,7 +14,7 @@ from pilotbase.judges.model import build
 from pilotbase.pilots.judging import CALIBRATION, Bench, expected_of, judge_answers, judge_labels
 from pilotbase.pilots.limits import Budget
 from pilotbase.pilots.progress import Progress
-from pilotbase.ports import Cases, Question, Secrets
+from pilotbase.ports import Cases, Question, TargetContext
 from pilotbase.store.segments import SegmentLog
 
 __all__ = ["check_judges", "judge_all", "labels_of"]
@@ -30,7 +30,7 @@ def check_judges(prepared: Prepared) -> None:
     """UserError, before anything is called, where a judge's key is not set."""
     for check in (c for g in prepared.pilot.open_gates for c in g.checks):
         if check.judge is not None:
-            build(check.judge, _secrets(prepared))
+            build(check.judge, _context(prepared).secrets)
 
 
 async def judge_all(prepared: Prepared, board: Board, log: SegmentLog, *, budget: Budget, progress: Progress) -> None:
@@ -39,7 +39,8 @@ async def judge_all(prepared: Prepared, board: Board, log: SegmentLog, *, budget
         if variant.judge is None:
             continue
         answers, judged, calibrated = _answers(log, index)
-        judge = build(variant.judge, _secrets(prepared))
+        known = _context(prepared)
+        judge = build(variant.judge, known.secrets, bounds=known.bounds)
         bench = Bench(variant=index, judge=judge, log=log, budget=budget, progress=progress, candidate=board.candidate)
         try:
             if variant.judge.labels is not None:
@@ -52,8 +53,8 @@ async def judge_all(prepared: Prepared, board: Board, log: SegmentLog, *, budget
             await judge.aclose()
 
 
-def _secrets(prepared: Prepared) -> Secrets:
-    return next(iter(prepared.contexts.values())).secrets
+def _context(prepared: Prepared) -> TargetContext:
+    return next(iter(prepared.contexts.values()))
 
 
 def _labelled(

@@ -137,4 +137,5 @@ def target_context(context: Context, folder: Path, media: tuple[str, ...], candi
         secrets=context.secrets,
         scratch=scratch / candidate.id,
         media=media,
+        bounds=context.bounds if context.bounded else None,
     )

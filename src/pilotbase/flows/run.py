@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,9 +36,17 @@ __all__ = ["run_pilot"]
 
 
 def run_pilot(
-    context: Context, loaded: Loaded, options: RunOptions, progress: Progress, elsewhere: Elsewhere | None = None
+    context: Context,
+    loaded: Loaded,
+    options: RunOptions,
+    progress: Progress,
+    elsewhere: Elsewhere | None = None,
+    begun: Callable[[str], None] | None = None,
 ) -> RunResult:
-    """Run a pilot to its verdict. Raises UserError (2: the input; 4: no candidate could be reached) and Interrupted."""
+    """Run a pilot to its verdict. Raises UserError (2: the input; 4: no candidate could be reached) and Interrupted.
+
+    `begun` hears of a new run within the transaction that makes it: where it raises, there is none.
+    """
     prepared = prepare(context, loaded, context.scratch(), early_stop=options.early_stop, elsewhere=elsewhere)
     try:
         _check_options(prepared, options)
@@ -46,7 +54,7 @@ def run_pilot(
         check_judges(prepared)
         for repair in prepared.cases.repairs:
             progress.note(f"{prepared.cases.path.name}: {repair}")
-        record = resume_run(context, prepared, options, progress) or _begin(context, prepared, options)
+        record = resume_run(context, prepared, options, progress) or _begin(context, prepared, options, begun)
         context.disk.make_folder(context.run_folder(record.run))
         with (
             RunLock(context.run_folder(record.run) / "run.lock", context.disk),
@@ -86,7 +94,15 @@ def _check_options(prepared: Prepared, options: RunOptions) -> None:
         raise UserError(f"--limit {options.limit} tries nothing", hint="use at least 1")
 
 
-def _begin(context: Context, prepared: Prepared, options: RunOptions) -> RunRecord:
+def _begin(context: Context, prepared: Prepared, options: RunOptions, begun: Callable[[str], None] | None) -> RunRecord:
+    with context.database.transaction():
+        record = _create(context, prepared, options)
+        if begun is not None:
+            begun(record.run)
+    return record
+
+
+def _create(context: Context, prepared: Prepared, options: RunOptions) -> RunRecord:
     pilot, cases = prepared.pilot, prepared.cases
     now = context.stamp()
     recorded = record_criteria(context.database, prepared.criteria_digest, prepared.criteria, now)

@@ -18,6 +18,7 @@ import orjson
 from pilotbase.adaptive import Sleep
 from pilotbase.chat import Chat, Endpoint, completions_url
 from pilotbase.completion import Completion
+from pilotbase.domain.bounds import Bounds
 from pilotbase.domain.gate import JudgeSpec
 from pilotbase.domain.quantity import parse_duration
 from pilotbase.errors import UserError
@@ -105,15 +106,16 @@ def build(
     clock: Callable[[], float] = time.monotonic,
     sleep: Sleep = asyncio.sleep,
     chance: Callable[[], float] = random.random,
+    bounds: Bounds | None = None,
 ) -> ModelJudge:
-    """A judge ready to be asked; starts nothing. UserError where the variable that holds its key is not set."""
+    """A judge ready to be asked, within `bounds`; starts nothing. UserError where the variable that holds its key is not set."""
     key = None
     if spec.key_env is not None:
         key = (secrets(spec.key_env) or "").strip()
         if not key:
             message = f"the environment variable {spec.key_env}, which the judge's `key-env` names, is not set"
             raise UserError(message, hint=f"set it before the run: export {spec.key_env}=...")
-    endpoint = Endpoint(url=spec.url, key=key, timeout=parse_duration(spec.timeout), concurrency=spec.concurrency)
+    endpoint = Endpoint(url=spec.url, key=key, timeout=parse_duration(spec.timeout), concurrency=spec.concurrency, bounds=bounds)
     return ModelJudge(Chat(endpoint, clock=clock, sleep=sleep, chance=chance), spec)
 
 

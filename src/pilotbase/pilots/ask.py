@@ -214,6 +214,7 @@ class Asker:
                 currency=self.pricing.currency,
                 decided=self.decided,
                 checks=len(getattr(self.board, "tracked", ())),
+                board=self.board,
             )
         )
 

@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from pilotbase.ports import Scoreboard
+
 __all__ = ["Progress", "Silent", "Step"]
 
 
 @dataclass(slots=True, kw_only=True)
 class Step:
-    """Where one candidate stands: calls done of those that may be needed, failures, and spend in billionths of `currency`."""
+    """Where one candidate stands: calls done of those that may be needed, failures, and spend in billionths of `currency`.
+
+    `board` holds the scores so far: whoever reads it does so in the call that hands it over.
+    """
 
     candidate: str
     phase: str
@@ -19,6 +24,7 @@ class Step:
     currency: str | None = None
     decided: int = 0
     checks: int = 0
+    board: Scoreboard | None = None
 
 
 class Progress(Protocol):

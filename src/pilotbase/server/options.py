@@ -13,7 +13,8 @@ __all__ = ["ServeOptions"]
 class ServeOptions:
     """`drain` is how many seconds requests under way have to end; `durability` what a reservation survives (a settlement always
     survives the machine); `body` the most bytes of a request; `bodies` the share of requests whose bodies are kept, redacted;
-    `keep` how many days logs stay; `otlp` the address that spans are sent to.
+    `keep` how many days logs stay; `otlp` the address that spans are sent to;
+    `jobs` how many runs that were started in the browser are under way at a time (0: none).
     """
 
     host: str = "127.0.0.1"
@@ -29,11 +30,13 @@ class ServeOptions:
     otlp: str | None = None
     slow: float = 60.0
     drains: int = 256
+    jobs: int = 1
 
     def problems(self) -> Iterator[Problem]:
         ranges: tuple[tuple[str, float, float, float], ...] = (
             ("port", self.port, 0, 65535),
             ("workers", self.workers, 1, 256),
+            ("jobs", self.jobs, 0, 64),
             ("drain", self.drain, 1, 3600),
             ("max-body", self.body, 1024, 2**31),
             ("sample-bodies", self.bodies, 0, 1),

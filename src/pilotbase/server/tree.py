@@ -19,6 +19,7 @@ import orjson
 from pilotbase.context import Context
 from pilotbase.domain.quantity import Money
 from pilotbase.errors import UserError
+from pilotbase.flows.home_name import home_name
 from pilotbase.gateway.epoch import EpochPage
 from pilotbase.gateway.recovery import Recovered, unclosed
 from pilotbase.gateway.retention import sweep
@@ -26,6 +27,7 @@ from pilotbase.gateway.transport import App, Server
 from pilotbase.gateway.wire import Peer
 from pilotbase.server.keeper import Keeper
 from pilotbase.server.options import ServeOptions
+from pilotbase.server.supervisor import Supervisor
 from pilotbase.store.lock import RunLock
 
 __all__ = ["Tree", "listen"]
@@ -56,9 +58,13 @@ def listen(host: str, port: int, patience: float = 5.0) -> socket.socket:
 
 
 class Tree:
-    """One gateway of one home. `app` is the administration API with the console, or None."""
+    """One gateway of one home. `app` is the administration API with the console, or None; `supervisor` looks after
+    jobs.
+    """
 
-    def __init__(self, context: Context, options: ServeOptions, app: App | None, say: Say) -> None:
+    def __init__(
+        self, context: Context, options: ServeOptions, app: App | None, say: Say, supervisor: Supervisor | None = None
+    ) -> None:
         self._context = context
         self._options = options
         self._app = app
@@ -67,7 +73,8 @@ class Tree:
         self._lock = RunLock(context.home / "gateway" / "serve.lock", context.disk)
         self._page = EpochPage.open(context.home)
         self._keeper = Keeper(context, self._page, workers=options.workers, say=say)
-        self._name = _gateway_name(context)
+        self._supervisor = supervisor
+        self._name = f"{home_name(context)}-"
         self._stopping = asyncio.Event()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._ready = asyncio.Event()
@@ -100,6 +107,8 @@ class Tree:
             asyncio.create_task(self._old_ones()),
             asyncio.create_task(self._sweep()),
         ]
+        if self._supervisor is not None:
+            works.append(asyncio.create_task(self._supervisor.run()))
         api = self._api()
         workers = [asyncio.create_task(self._keep_worker(listening)) for _ in range(self._options.workers)]
         first = asyncio.create_task(self._ready.wait())
@@ -124,6 +133,8 @@ class Tree:
         for work in works:
             work.cancel()
         failures = [error for error in await asyncio.gather(*works, return_exceptions=True) if isinstance(error, Exception)]
+        if self._supervisor is not None:
+            await self._supervisor.finish()
         await self._keeper.finish()
         if failures:
             raise failures[0]
@@ -259,16 +270,6 @@ class Tree:
         """Workers of this home that recovery has not finished with; other gateways on the database look after their own."""
         found = unclosed(self._context.database, self._keeper.folder, self._context.disk)
         return [name for name in found if name.startswith(self._name)]
-
-
-def _gateway_name(context: Context) -> str:
-    """The name of this home's gateway, which begins the names of its workers; made once."""
-    path = context.home / "gateway" / "name"
-    found = context.disk.find(path)
-    if found is None:
-        context.disk.write_whole(path, token_hex(4).encode())
-        found = context.disk.read(path)
-    return found.decode("ascii", "replace").strip() + "-"
 
 
 def _ending(code: int) -> str:

@@ -1,11 +1,14 @@
 """`pilotbase init`: a commented pilot with working candidates and made-up data, to run at once and then replace."""
 
+import csv
 import random
+import runpy
 from pathlib import Path
+from typing import Any
 
 from pilotbase.errors import UserError
 
-__all__ = ["scaffold"]
+__all__ = ["scaffold", "scaffold_files"]
 
 TEMPLATES = Path(__file__).with_name("templates")
 FILES = {"pilot.yaml": "pilot.yaml", "models.py": "models.txt"}  # the latter is no module of ours
@@ -19,8 +22,7 @@ def scaffold(folder: Path) -> list[Path]:
 
     Raises UserError, having written nothing, where one of them exists or the folder cannot be made.
     """
-    contents = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in FILES.items()}
-    contents["test.csv"] = cases()
+    contents = scaffold_files()
     paths = {name: folder / name for name in contents}
     there = [name for name, path in paths.items() if path.exists() or path.is_symlink()]
     if there:
@@ -33,6 +35,30 @@ def scaffold(folder: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"cannot write here: {error.strerror}", where=str(error.filename or folder)) from None
     return list(paths.values())
+
+
+def scaffold_files(*, code: bool = True) -> dict[str, str]:
+    """The texts of the template by name. Without `code` its candidates are answers that were recorded before, one file each."""
+    contents = {name: (TEMPLATES / file).read_text(encoding="utf-8") for name, file in FILES.items()}
+    contents["test.csv"] = cases()
+    if code:
+        return contents
+    rules = runpy.run_path(str(TEMPLATES / FILES["models.py"]))
+    del contents["models.py"]
+    for name in ("threshold", "centroid"):
+        contents[f"{name}.csv"] = _answers(rules[name], contents["test.csv"])
+        contents["pilot.yaml"] = contents["pilot.yaml"].replace(f'{{python: "models:{name}"}}', f"{{recorded: {name}.csv}}")
+    told = "# module:callable beside this file"
+    contents["pilot.yaml"] = contents["pilot.yaml"].replace(told, "# answers given before, one a case")
+    return contents
+
+
+def _answers(rule: Any, table: str) -> str:
+    lines = ["id,answer"]
+    for row in csv.DictReader(table.splitlines()):
+        said = rule({name: float(row[name]) for name in ("vibration", "temperature")})
+        lines.append(f"{row['id']},{said['label'] if isinstance(said, dict) else said}")
+    return "\n".join(lines) + "\n"
 
 
 def cases() -> str:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from pilotbase.adaptive import Sleep
 from pilotbase.chat import Chat, Endpoint, completions_url, shown_url
 from pilotbase.completion import Completion
+from pilotbase.domain.bounds import Bounds, url_problems
 from pilotbase.domain.evidence import Ask, Reply, Usage
 from pilotbase.domain.problem import CONFIG, Problem
 from pilotbase.domain.quantity import parse_duration
@@ -179,9 +181,18 @@ class Kind:
             first_byte=parse_duration(options.first_byte_timeout) if options.first_byte_timeout else None,
             concurrency=options.concurrency,
             retries=options.retries,
+            bounds=context.bounds,
         )
         chat = Chat(endpoint, clock=self._clock, sleep=self._sleep, chance=self._chance)
         return OpenAI(chat, prompt, options, model)
+
+    def outside(self, options: Options, bounds: Bounds, folder: Path) -> Iterator[Problem]:
+        """See `ports.TargetKind`."""
+        yield from url_problems(bounds, options.url, options.key_env)
+        for word, name in (("url-env", options.url_env), ("model-env", options.model_env)):
+            if name is not None and not bounds.allows_variable(name):
+                hint = f"an operator allows it by PILOTBASE_ALLOW_VARIABLES={name}"
+                yield Problem((word,), f"an uploaded pilot may not read the variable `{name}`", hint)
 
     def fingerprint(self, options: Options, context: TargetContext) -> Fingerprint:
         """URL, model and declared version, and the prompt, which is part of what answers."""

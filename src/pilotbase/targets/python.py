@@ -22,6 +22,7 @@ import numpy as np
 import orjson
 import polars as pl
 
+from pilotbase.domain.bounds import Bounds, file_problems
 from pilotbase.domain.evidence import FAILURES, Ask, Reply
 from pilotbase.domain.problem import CONFIG, Problem
 from pilotbase.domain.quantity import parse_duration
@@ -32,6 +33,7 @@ from pilotbase.targets.fingerprint import code_files, combine, digest_files, env
 from pilotbase.targets.frames import Columns, Fault, encode, join, read_columns
 from pilotbase.targets.process import Log, LostError, Process
 from pilotbase.targets.python_worker import ANSWERS, ASK, BIG_ANSWERS, CALL_LIMIT, COLUMNS, FAILED, FRAME, ONE_LIMIT, READY, SETUP
+from pilotbase.targets.sandbox import Sandbox, sandbox_of
 
 __all__ = ["Options", "PythonKind", "PythonTarget", "kind", "parse_size"]
 
@@ -116,6 +118,9 @@ class PythonTarget:
         self._waiting: deque[asyncio.Future[Process]] = deque()
         self._worked = False
         self._bad_starts = 0
+        self._sandbox: Sandbox | None = sandbox_of(
+            context.bounds, context.folder, parse_size(options.memory) if options.memory else 0
+        )
 
     async def invoke(self, asks: Sequence[Ask], *, open_loop: bool = False) -> Sequence[Reply]:
         """Answer 1..batch asks. UserError (code 4) where the callable cannot be loaded, or its process ends at every start."""
@@ -237,7 +242,7 @@ class PythonTarget:
         options = self._options
         return pickle.dumps(
             {
-                "folder": str(self._context.folder.resolve()),
+                "folder": self._sandbox.folder if self._sandbox is not None else str(self._context.folder.resolve()),
                 "call": options.call,
                 "way": _way(options),
                 "memory": parse_size(options.memory) if options.memory else 0,
@@ -247,7 +252,9 @@ class PythonTarget:
     async def _take(self, limit: float | None) -> Process:
         if not self._processes:
             environment = _environment(self._options, self._context)
-            command = (sys.executable, "-P", str(_WORKER))
+            command: tuple[str, ...] = (sys.executable, "-P", str(_WORKER))
+            if self._sandbox is not None:
+                command, environment = self._sandbox.command(command), self._sandbox.environment(environment)
             for _ in range(self.concurrency):
                 self._processes.append(Process(command, folder=self._context.folder, environment=environment, log=self._log))
             self._idle = list(self._processes)
@@ -358,6 +365,21 @@ class PythonKind:
     def build(self, options: Options, context: TargetContext) -> PythonTarget:
         """A target whose processes start when it is first asked."""
         return PythonTarget(options, context)
+
+    def outside(self, options: Options, bounds: Bounds, folder: Path) -> Iterator[Problem]:
+        """See `ports.TargetKind`."""
+        if bounds.code == "off":
+            hint = "an operator allows it by PILOTBASE_UPLOADED_CODE; until then use a chat endpoint or recorded answers"
+            yield Problem(("call",), "code that was uploaded is not run on this base", hint)
+        top = options.call.partition(":")[0].partition(".")[0]
+        if not (folder / f"{top}.py").is_file() and not (folder / top).is_dir():
+            yield Problem(("call",), f"there is no `{top}.py` among the pilot's files", "send the code with the pilot")
+        for i, name in enumerate(options.files):
+            yield from file_problems(name, "files", i)
+        for i, name in enumerate(options.env):
+            if not bounds.allows_variable(name):
+                hint = f"an operator allows it by PILOTBASE_ALLOW_VARIABLES={name}"
+                yield Problem(("env", i), f"an uploaded pilot may not read the variable `{name}`", hint)
 
     def fingerprint(self, options: Options, context: TargetContext) -> Fingerprint:
         """Digests of code, declared files and environment; the callable's name and the way it is called are parts too."""

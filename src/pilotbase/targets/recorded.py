@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 import polars as pl
 
+from pilotbase.domain.bounds import Bounds, file_problems
 from pilotbase.domain.evidence import Ask, Reply, canonical_label
 from pilotbase.domain.problem import CONFIG, Problem, nearest
 from pilotbase.errors import UserError
@@ -238,6 +239,10 @@ class RecordedKind:
     def build(self, options: Options, context: TargetContext) -> RecordedAnswers:
         """A target that reads its file when it is first asked."""
         return RecordedAnswers(options, context)
+
+    def outside(self, options: Options, bounds: Bounds, folder: Path) -> Iterator[Problem]:
+        """See `ports.TargetKind`."""
+        yield from file_problems(options.path, "path")
 
     def fingerprint(self, options: Options, context: TargetContext) -> Fingerprint:
         """The digest of the file; which columns are read is a part too, since other columns are other answers."""

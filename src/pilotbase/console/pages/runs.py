@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from pilotbase.console.page import Page, Shown, Visit
+from pilotbase.compute.jobs import newest_of_run
+from pilotbase.console.page import Act, Page, Shown, To, Visit
+from pilotbase.domain.account import may
 from pilotbase.dossier import charts, reading
 from pilotbase.dossier.figures import figure, interval, listed, mapped, number, percent, tidy
 from pilotbase.dossier.words import WORDS, told, word
 from pilotbase.errors import UserError
 from pilotbase.flows.case import case_of
 from pilotbase.flows.compare import CheckComparison
+from pilotbase.flows.job_sight import seal_run
 from pilotbase.flows.run_dossier import check_dossier, dossier_place
 from pilotbase.flows.run_list import opened_run, pilots_with_runs, runs_page
 from pilotbase.flows.run_sight import held_out, recorded_rows, run_sight
@@ -53,6 +56,7 @@ def _run(visit: Visit) -> Shown:
         "confidence": "",
         "unfit": False,
         "sealed": _sealed(visit, record),
+        "job": newest_of_run(visit.context.database, record.run) if may(visit.member, "pilots.read") else None,
         "verified": None,
         **_speech(visit.language),
     }
@@ -70,6 +74,11 @@ def _run(visit: Visit) -> Shown:
     if values["sealed"] and "verify" in visit.query:
         values["verified"] = check_dossier(visit.context, record.run)
     return Shown(template="run.html.j2", values=values)
+
+
+def _seal(visit: Visit, form: Mapping[str, str]) -> To:
+    job = seal_run(visit.context, opened_run(visit.context, visit.place["run"]).run, visit.member, visit.who)
+    return To(path=f"/console/jobs/{job.id}", note=visit.t("The dossier is being made."))
 
 
 def _confidence(text: str) -> float | None:
@@ -197,6 +206,13 @@ def _difference(told_check: CheckComparison) -> dict[str, Any] | None:
 PAGES: tuple[Page, ...] = (
     Page(name="runs", path="/console/runs", title="Runs", permit="runs.read", show=_list, menu=20),
     Page(name="compare", path="/console/compare", title="Compare runs", permit="runs.read", show=_compare),
-    Page(name="run", path="/console/runs/{run}", title="Run", permit="runs.read", show=_run),
+    Page(
+        name="run",
+        path="/console/runs/{run}",
+        title="Run",
+        permit="runs.read",
+        show=_run,
+        acts={"seal": Act(permit="runs.start", do=_seal)},
+    ),
     Page(name="case", path="/console/runs/{run}/case", title="Case", permit="runs.read", show=_case),
 )
