@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 from pilotbase import __version__
 from pilotbase.api import (
     case_paths,
+    catalogue_paths,
     incident_paths,
     key_paths,
     member_paths,
@@ -47,6 +48,7 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
         release_paths.paths(context, admit),
         incident_paths.paths(context, admit),
         case_paths.paths(context, admit),
+        catalogue_paths.paths(context, admit),
         member_paths.paths(context, admit),
         report_paths.paths(context),
     ):
