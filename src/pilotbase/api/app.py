@@ -8,6 +8,7 @@ from pilotbase.api import (
     case_paths,
     catalogue_paths,
     incident_paths,
+    indicator_paths,
     key_paths,
     member_paths,
     release_paths,
@@ -49,6 +50,7 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
         incident_paths.paths(context, admit),
         case_paths.paths(context, admit),
         catalogue_paths.paths(context, admit),
+        indicator_paths.paths(context, admit),
         member_paths.paths(context, admit),
         report_paths.paths(context),
     ):

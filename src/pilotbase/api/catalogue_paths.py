@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -27,6 +26,7 @@ from pilotbase.api.shapes.catalogue import (
     OpennessOut,
     RefusalOut,
 )
+from pilotbase.api.shapes.telling import told
 from pilotbase.context import Context
 from pilotbase.domain.account import Permit
 from pilotbase.domain.entry import Acceptance, Capability, Certificate, Entry, EntryState, Need
@@ -34,7 +34,6 @@ from pilotbase.domain.scenario import Area
 from pilotbase.flows import catalogue
 from pilotbase.flows.catalogue import Asked
 from pilotbase.flows.matches import matches
-from pilotbase.store.audit import stamp
 
 __all__ = ["paths"]
 
@@ -65,7 +64,7 @@ class Shelf(Generic[E, Line, Shape]):
         """A page of what the caller may see."""
         asked = Asked(state=state, area=area, organisation=organisation, before=paging.before)
         found = catalogue.list_visible(self.context, caller.acting, self.kind, asked, limit=paging.limit + 1)
-        return paging.page(found.entries, lambda one: (one.id,), lambda one: _told(self.line, one))
+        return paging.page(found.entries, lambda one: (one.id,), lambda one: told(self.line, one))
 
     def see(self, caller: Caller, entry: str) -> E:
         """An entry that the caller may see."""
@@ -94,14 +93,14 @@ def paths(context: Context, admit: Admit) -> APIRouter:
     router = APIRouter(tags=["catalogue"])
 
     def need_out(one: Need) -> NeedOut:
-        return _told(NeedOut, one, unknown_metrics=tuple(name for name, _ in catalogue.unknown_metrics(one.acceptance)))
+        return told(NeedOut, one, unknown_metrics=tuple(name for name, _ in catalogue.unknown_metrics(one.acceptance)))
 
     needed = Shelf(
         context=context, kind=Need, word="need", many="needs", permit="needs.write", line=NeedLine, shape=need_out
     )  # fmt: skip
     offered = Shelf(
         context=context, kind=Capability, word="capability", many="capabilities", permit="capabilities.write",
-        line=CapabilityLine, shape=lambda one: _told(CapabilityOut, one),
+        line=CapabilityLine, shape=lambda one: told(CapabilityOut, one),
     )  # fmt: skip
     _needs(router, needed, admit)
     _capabilities(router, offered, admit)
@@ -139,7 +138,7 @@ def _needs(router: APIRouter, shelf: Shelf[Need, NeedLine, NeedOut], admit: Admi
     def openness(need: str, caller: Annotated[Caller, Depends(admit)]) -> OpennessOut:
         found = catalogue.openness_of(context, shelf.see(caller, need))
         low, high = found.span
-        components = tuple(_told(ComponentOut, one) for one in found.components)
+        components = tuple(told(ComponentOut, one) for one in found.components)
         return OpennessOut(score=found.score, low=low, high=high, known=found.known, components=components)
 
 
@@ -191,8 +190,8 @@ def _of_both(router: APIRouter, shelf: Shelf[Any, Any, Any], shape: type[Any], a
             of=found.of,
             meaning=found.meaning,
             trouble=found.trouble.message if found.trouble is not None else "",
-            fits=tuple(_told(MatchOut, one, entry=_told(MatchedEntry, one.entry)) for one in found.fits),
-            refused=tuple(_told(RefusalOut, one, entry=_told(MatchedEntry, one.entry)) for one in found.refused),
+            fits=tuple(told(MatchOut, one, entry=told(MatchedEntry, one.entry)) for one in found.fits),
+            refused=tuple(told(RefusalOut, one, entry=told(MatchedEntry, one.entry)) for one in found.refused),
         )
 
     for word in _MOVES:
@@ -219,18 +218,12 @@ def _new(context: Context, caller: Caller, organisation: str) -> Mapping[str, An
 
 
 def _need(wanted: NeedWanted, kept: Mapping[str, Any]) -> Need:
-    told = {one.name: getattr(wanted, one.name) for one in fields(NeedWanted)}
-    told["acceptance"] = tuple(Acceptance(**asdict(one)) for one in wanted.acceptance)
-    return Need(**told, **kept)
+    words = {one.name: getattr(wanted, one.name) for one in fields(NeedWanted)}
+    words["acceptance"] = tuple(Acceptance(**asdict(one)) for one in wanted.acceptance)
+    return Need(**words, **kept)
 
 
 def _capability(wanted: CapabilityWanted, kept: Mapping[str, Any]) -> Capability:
-    told = {one.name: getattr(wanted, one.name) for one in fields(CapabilityWanted)}
-    told["certificates"] = tuple(Certificate(**asdict(one)) for one in wanted.certificates)
-    return Capability(**told, **kept)
-
-
-def _told(shape: type[Shape], one: Any, **more: Any) -> Shape:
-    """A shape filled from the words of the same name, moments as text; `more` are those that it has not, or has otherwise."""
-    found = {field.name: more[field.name] if field.name in more else getattr(one, field.name) for field in fields(shape)}  # type: ignore[arg-type]
-    return shape(**{word: stamp(value) if isinstance(value, datetime) else value for word, value in found.items()})
+    words = {one.name: getattr(wanted, one.name) for one in fields(CapabilityWanted)}
+    words["certificates"] = tuple(Certificate(**asdict(one)) for one in wanted.certificates)
+    return Capability(**words, **kept)

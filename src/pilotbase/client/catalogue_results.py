@@ -10,12 +10,18 @@ __all__ = [
     "Component",
     "Figure",
     "Finding",
+    "Funnel",
+    "FunnelStep",
+    "Indicator",
+    "IndicatorRecord",
     "Match",
     "MatchedEntry",
     "Matches",
     "Need",
     "NeedRecord",
     "Openness",
+    "Point",
+    "Projection",
     "Refusal",
 ]
 
@@ -39,19 +45,25 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
-    """A need in a list; `published` is when it was first."""
+class EntryLine:
+    """What needs and capabilities have in common in a list. `published` is when it was first, None where it never was."""
 
     id: str
     organisation: str
     title: str
-    area: str
     field: str
     tags: tuple[str, ...]
     state: str
     created: str
     published: str | None
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need(EntryLine):
+    """A need in a list."""
+
+    area: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +85,10 @@ class NeedRecord(Need):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capability:
+class Capability(EntryLine):
     """A capability in a list; `areas` empty: any."""
 
-    id: str
-    organisation: str
-    title: str
     areas: tuple[str, ...]
-    field: str
-    tags: tuple[str, ...]
-    state: str
-    created: str
-    published: str | None
-    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,3 +190,66 @@ class Openness:
     high: float
     known: int
     components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Indicator:
+    """What is counted, of what, of whom, and whence; `basis` is `census` or `sample`."""
+
+    id: str
+    title: str
+    numerator: str
+    denominator: str
+    population: str
+    source: str
+    basis: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """The counts of one period, and their share."""
+
+    period: str
+    numerator: int
+    denominator: int
+    recorded: str
+    share: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """What the programme asks for by the end of `year`, and what the points lead to expect then."""
+
+    year: int
+    line: float
+    expected: Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndicatorRecord(Indicator):
+    """An indicator with its points in the order of their periods."""
+
+    points: tuple[Point, ...]
+    projected: tuple[Projection, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunnelStep:
+    """A stage: how many cases came to it or beyond, their share of the stage before, how many are there, how many ended there."""
+
+    stage: str
+    reached: int
+    share: Figure | None
+    here: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Funnel:
+    """What became of all cases. `first_verdict` is in days; `replicated` of the cases that passed; `reused` of capabilities."""
+
+    steps: tuple[FunnelStep, ...]
+    first_verdict: Figure
+    replicated: Figure
+    reused: Figure

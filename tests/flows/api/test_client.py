@@ -80,6 +80,8 @@ def test_the_clients_results_have_the_words_of_the_description(tmp_path: Path) -
         "Token": "TokenOut", "Need": "NeedLine", "NeedRecord": "NeedOut", "Capability": "CapabilityLine",
         "CapabilityRecord": "CapabilityOut", "Match": "MatchOut", "Refusal": "RefusalOut", "Matches": "MatchesOut",
         "Figure": "Estimate", "Component": "ComponentOut", "Openness": "OpennessOut",
+        "Indicator": "IndicatorLine", "IndicatorRecord": "IndicatorOut", "Point": "PointOut", "Projection": "Projected",
+        "Funnel": "FunnelOut",
     }  # fmt: skip
     for module in (results, catalogue_results):
         for name in module.__all__:
@@ -171,6 +173,22 @@ def test_a_need_and_a_capability_are_drafted_changed_published_matched_and_withd
     assert client.capabilities.withdraw(offer.id).state == client.needs.withdraw(need.id).state == "withdrawn"
     assert client.capabilities.reopen(offer.id).state == client.needs.reopen(need.id).state == "draft"
     assert client.needs.get(need.id).published == need.published is not None
+
+
+def test_an_indicator_is_declared_recorded_corrected_and_told_with_its_projection(client: Client) -> None:
+    words = {"numerator": "phones with one", "denominator": "phones", "population": "the province", "source": "counted here"}
+    made = client.indicators.declare("Assistants", **words)
+    assert made.id in [one.id for one in client.indicators] and client.indicators.get(made.id).points == ()
+    assert client.indicators.record(made.id, "2024", numerator=3, denominator=10).share.value == 0.3
+    assert client.indicators.record(made.id, "2024", numerator=2, denominator=10).share.value == 0.2
+    error = refused(lambda: client.indicators.record(made.id, "2024", numerator=11, denominator=10))
+    assert error.status == 422 and "numerator" in error.problems[0]
+    found = client.indicators.get(made.id)
+    assert [(one.period, one.numerator) for one in found.points] == [("2024", 2)]
+    assert [(one.year, one.line, one.expected.value) for one in found.projected] == [(2027, 0.7, None), (2030, 0.9, None)]
+    funnel = client.indicators.funnel()
+    assert [one.stage for one in funnel.steps][:2] == ["submitted", "screened"] and funnel.steps[0].share is None
+    assert funnel.first_verdict.method and funnel.replicated.n >= 0
 
 
 def test_members_are_added_given_roles_disabled_and_let_in_again(client: Client) -> None:

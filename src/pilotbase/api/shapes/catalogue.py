@@ -114,19 +114,25 @@ class CapabilityAdded(CapabilityWanted):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NeedLine:
-    """A need in a list. `published` is when it was first, null where it never was."""
+class EntryLine:
+    """What needs and capabilities have in common in a list. `published` is when it was first, null where it never was."""
 
     id: str
     organisation: str
     title: str
-    area: Area
     field: str
     tags: tuple[str, ...]
     state: EntryState
     created: str
     published: str | None
     version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedLine(EntryLine):
+    """A need in a list."""
+
+    area: Area
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,19 +154,10 @@ class NeedOut(NeedLine):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilityLine:
+class CapabilityLine(EntryLine):
     """A capability in a list. `areas` empty: any."""
 
-    id: str
-    organisation: str
-    title: str
     areas: tuple[Area, ...]
-    field: str
-    tags: tuple[str, ...]
-    state: EntryState
-    created: str
-    published: str | None
-    version: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
