@@ -9,8 +9,10 @@ from pilotbase.api import (
     catalogue_paths,
     incident_paths,
     indicator_paths,
+    job_paths,
     key_paths,
     member_paths,
+    pilot_paths,
     release_paths,
     report_paths,
     route_paths,
@@ -42,6 +44,8 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
     answer_errors(app)
     admit = gatekeeper(context, pepper)
     for paths in (
+        pilot_paths.paths(context, admit),
+        job_paths.paths(context, admit),
         run_paths.paths(context),
         route_paths.paths(context, admit),
         key_paths.paths(context, pepper, admit),

@@ -1,4 +1,4 @@
-"""`/api/v1/indicators` and `/api/v1/funnel`. A definition is never changed; counts may be, and the audit log keeps what they were."""
+"""`/api/v1/indicators` and `/api/v1/funnel`. A definition is never changed; counts may be, and the audit log tells of it."""
 
 from dataclasses import asdict
 from typing import Annotated

@@ -13,6 +13,7 @@ from pilotbase.client.catalogue import Capabilities, Needs
 from pilotbase.client.http import Http
 from pilotbase.client.indicators import Indicators
 from pilotbase.client.people import Audit, Members, Organisations, Tokens, UsageReports
+from pilotbase.client.pilots import Jobs, Pilots
 from pilotbase.client.reading import read
 from pilotbase.client.results import Health
 from pilotbase.client.traffic import Keys, Routes, Stops
@@ -43,6 +44,8 @@ class Client:
         proxies: Mapping[str, str] | None = None,
     ) -> None:
         self._http = Http(url, token, timeout=timeout, tries=tries, context=context, proxies=proxies or {})
+        self.pilots = Pilots(self._http)
+        self.jobs = Jobs(self._http)
         self.runs = Runs(self._http)
         self.routes = Routes(self._http)
         self.keys = Keys(self._http)

@@ -15,12 +15,17 @@ __all__ = [
     "Health",
     "Incident",
     "IncidentRecord",
+    "Job",
+    "JobRecord",
     "Key",
     "Member",
+    "Mistake",
     "NewKey",
     "NewMember",
     "NewRoute",
     "Organisation",
+    "Pilot",
+    "PilotRecord",
     "Reconciliation",
     "Release",
     "ReleaseMove",
@@ -32,6 +37,72 @@ __all__ = [
     "Token",
     "Usage",
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pilot:
+    """A pilot in a list; `version` is its newest."""
+
+    id: str
+    name: str
+    organisation: str
+    who: str
+    version: int
+    created: str
+    changed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """Something that is wrong with a pilot.yaml; `line` and `column` from 1, 0 where it has no place in it."""
+
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PilotRecord:
+    """One version, `shown`, of a pilot; `files` are sizes by name, `forecast` is None until it is known."""
+
+    about: Pilot
+    shown: int
+    digest: str
+    spec: str
+    mistakes: tuple[Mistake, ...]
+    files: Mapping[str, int]
+    forecast: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """A job in a list; `over`: nothing more will come of it. `run` is empty until there is one."""
+
+    id: str
+    kind: str
+    state: str
+    over: bool
+    pilot: str
+    digest: str
+    run: str
+    who: str
+    attempt: int
+    told: str
+    stop_by: str
+    created: str
+    started: str | None
+    ended: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord:
+    """One job with what its process told; `verdict` is of a finished run."""
+
+    about: Job
+    resumable: bool
+    verdict: str | None
+    steps: tuple[Mapping[str, Any], ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pilotbase.client.results import (
     Failures,
     Incident,
     IncidentRecord,
+    JobRecord,
     Release,
     ReleaseMove,
     ReleaseRecord,
@@ -45,6 +46,10 @@ class Runs:
     def failures(self, run: str) -> Sequence[Failures]:
         """What failed of each candidate, by kind and count."""
         return [read(Failures, one) for one in self._http.get("/runs/{run}/failures", run=run)]
+
+    def seal(self, run: str) -> JobRecord:
+        """A job that seals a finished run as a dossier in the base's home."""
+        return read(JobRecord, self._http.post("/runs/{run}/seal", run=run))
 
 
 class Releases:

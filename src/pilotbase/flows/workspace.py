@@ -16,9 +16,20 @@ from pilotbase.pilots import workspaces
 from pilotbase.pilots.workspaces import Keeper, Version, Workspace, folder_of, read_files
 from pilotbase.spec.scaffold import scaffold_files
 from pilotbase.spec.yaml import MOST_BYTES
-from pilotbase.store.sent_files import TYPES, Allowance, name_problem, unpack
+from pilotbase.store.sent_files import TYPES, Allowance, check_names, name_problem, unpack
 
-__all__ = ["Sight", "change_files", "change_spec", "facts_of", "keep_files", "received", "sight", "start_run", "template"]
+__all__ = [
+    "Sight",
+    "change_files",
+    "change_spec",
+    "facts_of",
+    "keep_files",
+    "received",
+    "sight",
+    "start_run",
+    "template",
+    "written",
+]
 
 ALLOWANCE = Allowance()
 
@@ -37,7 +48,7 @@ class Sight:
 
 def received(context: Context, name: str, size: int, file: BinaryIO) -> dict[str, bytes]:
     """The files that were sent under a name: those of a zip, or one. UserError for what is not taken."""
-    types = TYPES if context.bounds.code != "off" else TYPES - {".py"}
+    types = _types(context)
     allowance = Allowance(types=types)
     if size > allowance.bytes:
         raise UserError(f"the file has {size:,} bytes; at most {allowance.bytes >> 20} MiB are taken", status=413)
@@ -48,6 +59,12 @@ def received(context: Context, name: str, size: int, file: BinaryIO) -> dict[str
     whole = file.read(allowance.bytes + 1)
     spec = PurePosixPath(name).suffix.lower() in (".yaml", ".yml")
     return {SPEC if spec else name: whole}
+
+
+def written(context: Context, texts: Mapping[str, str]) -> dict[str, bytes]:
+    """Files that came as texts by name. InvalidInput with every name that is not taken."""
+    check_names(texts, _types(context))
+    return {name: text.encode("utf-8", "replace") for name, text in texts.items()}
 
 
 def template(context: Context) -> dict[str, bytes]:
@@ -109,6 +126,10 @@ def start_run(context: Context, workspace: str, version: int, member: Member, wh
         context.database, "run", home=one.home, who=who, now=context.clock.now(), workspace=workspace, digest=one.digest,
         organisation=member.organisation,
     )  # fmt: skip
+
+
+def _types(context: Context) -> frozenset[str]:
+    return TYPES if context.bounds.code != "off" else TYPES - {".py"}
 
 
 def _keeper(context: Context, who: str) -> Keeper:

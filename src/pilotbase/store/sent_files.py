@@ -12,7 +12,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from pilotbase.domain.canonical import digest as digest_of_document
 from pilotbase.errors import InvalidInput, UserError
 from pilotbase.store.disk import Disk
 
-__all__ = ["TYPES", "Allowance", "digest_files", "keep", "name_problem", "unpack"]
+__all__ = ["TYPES", "Allowance", "check_names", "digest_files", "keep", "name_problem", "unpack"]
 
 TYPES: Final = frozenset(
     [
@@ -90,14 +90,20 @@ def _check(members: list[zipfile.ZipInfo], allowance: Allowance) -> None:
         raise _too_much(f"the zip holds {len(members):,} files; at most {allowance.files:,} are taken")
     # Some systems add files of their own to each zip; nobody misses them.
     names = [one.filename for one in members if not _chaff(one.filename)]
-    wrong = [f"{name[:100]}: {why}" for name in names if (why := name_problem(name, allowance.types))]
-    wrong += [f"{one.filename[:100]}: it is a link or a device" for one in members if _special(one)]
+    wrong = [f"{one.filename[:100]}: it is a link or a device" for one in members if _special(one)]
     wrong += [f"{one.filename[:100]}: it is encrypted" for one in members if one.flag_bits & 1]
-    wrong += [f"{name[:100]}: another file's name differs from it in capitals alone, or not at all" for name in _twins(names)]
-    if wrong:
-        more = [f"... and {len(wrong) - _SHOWN} more"] * (len(wrong) > _SHOWN)
+    check_names(names, allowance.types, wrong)
+
+
+def check_names(names: Collection[str], types: frozenset[str] = TYPES, wrong: Iterable[str] = ()) -> None:
+    """InvalidInput with every name that files may not have, two of the same among them, beside what else is `wrong`."""
+    found = [f"{name[:100]}: {why}" for name in names if (why := name_problem(name, types))]
+    found += wrong
+    found += [f"{name[:100]}: another file's name differs from it in capitals alone, or not at all" for name in _twins(names)]
+    if found:
+        more = [f"... and {len(found) - _SHOWN} more"] * (len(found) > _SHOWN)
         raise InvalidInput(
-            "these files are not taken", [*wrong[:_SHOWN], *more], hint="leave them out, and pack the folder again"
+            "these files are not taken", [*found[:_SHOWN], *more], hint="leave them out, and send the others again"
         )
 
 

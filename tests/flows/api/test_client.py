@@ -13,6 +13,7 @@ import pytest
 from tests.fakes.api import api_of
 from tests.fakes.api_server import ApiServer
 from tests.fakes.console_home import Furnished, furnish
+from tests.fakes.workspaces import pilot_files
 
 import pilotbase.client
 from pilotbase.client import catalogue_results, results
@@ -81,7 +82,7 @@ def test_the_clients_results_have_the_words_of_the_description(tmp_path: Path) -
         "CapabilityRecord": "CapabilityOut", "Match": "MatchOut", "Refusal": "RefusalOut", "Matches": "MatchesOut",
         "Figure": "Estimate", "Component": "ComponentOut", "Openness": "OpennessOut",
         "Indicator": "IndicatorLine", "IndicatorRecord": "IndicatorOut", "Point": "PointOut", "Projection": "Projected",
-        "Funnel": "FunnelOut",
+        "Funnel": "FunnelOut", "Pilot": "PilotLine", "PilotRecord": "PilotOut", "Job": "JobLine", "JobRecord": "JobOut",
     }  # fmt: skip
     for module in (results, catalogue_results):
         for name in module.__all__:
@@ -189,6 +190,27 @@ def test_an_indicator_is_declared_recorded_corrected_and_told_with_its_projectio
     funnel = client.indicators.funnel()
     assert [one.stage for one in funnel.steps][:2] == ["submitted", "screened"] and funnel.steps[0].share is None
     assert funnel.first_verdict.method and funnel.replicated.n >= 0
+
+
+def test_a_pilot_is_brought_mended_started_stopped_and_a_run_is_sealed(client: Client, furnished: Furnished) -> None:
+    files = {name: data.decode() for name, data in pilot_files(name="mine").items()}
+    made = client.pilots.add({**files, "pilot.yaml": "pilot: mine\n"})
+    assert made.mistakes and refused(lambda: client.pilots.start(made.about.id)).status == 422
+    mended = client.pilots.change(made.about.id, {"pilot.yaml": files["pilot.yaml"]}, version=1)
+    assert (mended.mistakes, mended.about.version, set(mended.files)) == ((), 2, set(files))
+    assert refused(lambda: client.pilots.start(made.about.id, version=1)).status == 412
+    old = client.pilots.get(made.about.id, version=1)
+    assert (old.spec, old.shown, old.about.version) == ("pilot: mine\n", 1, 2)
+    job = client.pilots.start(made.about.id, version=2)
+    assert (job.about.kind, job.about.state, job.about.pilot) == ("run", "queued", made.about.id)
+    assert made.about.id in [one.id for one in client.pilots] and job.about.id in [one.id for one in client.jobs]
+    assert client.jobs.stop(job.about.id).about.over and not client.jobs.get(job.about.id).resumable
+    assert refused(lambda: client.jobs.resume(job.about.id)).status == 409
+    sealing = client.runs.seal(furnished.places["run"])
+    assert (sealing.about.kind, sealing.about.run) == ("dossier", furnished.places["run"])
+    assert refused(lambda: client.runs.seal(furnished.places["run"])).status == 409
+    going = client.jobs.get(furnished.places["job"])
+    assert going.about.state == "running" and going.steps[0]["done"] == 20 and going.notes
 
 
 def test_members_are_added_given_roles_disabled_and_let_in_again(client: Client) -> None:

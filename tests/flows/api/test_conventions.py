@@ -14,29 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fakes.api import Api, api_of
 from tests.fakes.postgres import place, postgres_server, postgres_url
+from tests.fakes.workspaces import job_on
 
 from pilotbase.api.access import Caller
 from pilotbase.api.paging import _packed, _unpacked
 from pilotbase.api.replays import Once
 from pilotbase.errors import UserError
+from pilotbase.pilots.workspaces import workspaces_page
 from pilotbase.store.audit import entries
 
 __all__ = ["place", "postgres_server", "postgres_url"]
 
 CALLER = Caller(id="c", who="key:c")
 LISTS = (
-    "routes",
-    "keys",
-    "stops",
-    "runs",
-    "releases",
-    "incidents",
-    "members",
-    "organisations",
-    "audit",
-    "needs",
-    "capabilities",
-    "indicators",
+    *("routes", "keys", "stops", "runs", "releases", "incidents", "members", "organisations", "audit"),
+    *("needs", "capabilities", "indicators", "pilots", "jobs"),
 )
 
 
@@ -96,6 +88,8 @@ def test_pages_put_together_are_the_whole_list_each_item_once(anywhere: Api, tim
         api.ask("POST", "/api/v1/capabilities", {"title": name, "text": name, "organisation": home})
         texts = ("title", "numerator", "denominator", "population", "source")
         api.ask("POST", "/api/v1/indicators", dict.fromkeys(texts, name))
+        api.ask("POST", "/api/v1/pilots", {"files": {"pilot.yaml": f"pilot: {name}"}})
+        job_on(api.context, workspaces_page(api.context.database, limit=1)[0][0])
         api.member("vendor", login=f"member-{i}")
     sizes = {}
     for name in LISTS:
