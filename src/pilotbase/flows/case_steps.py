@@ -21,8 +21,9 @@ from pilotbase.flows.case_proof import Proven, prove
 from pilotbase.pilots.records import find_criteria, get_run
 from pilotbase.release import incidents
 from pilotbase.signing import Key
+from pilotbase.store.database import Database
 
-__all__ = ["open_case", "take_step"]
+__all__ = ["first_call", "open_case", "take_step"]
 
 MOST_FILES = 200
 
@@ -115,14 +116,18 @@ def _found_out(context: Context, case: Admission, name: StepName, told: Facts, p
     if name in ("match", "revise") and facts.criteria:
         _check_candidate(context, facts)
     if name in ("countersign", "begin"):
-        row = database.row("SELECT min(created) AS first FROM runs WHERE criteria_digest = ?", (case.criteria,))
-        first = row["first"] if row is not None else None
-        facts = replace(facts, first_call=datetime.fromisoformat(first) if first else None, countersigned=now)
+        facts = replace(facts, first_call=first_call(database, case.criteria), countersigned=now)
     if name == "run" and facts.run:
         facts = replace(facts, run_criteria=get_run(database, facts.run).criteria_digest)
     if name == "miss" and facts.incident:
         incidents.find(database, facts.incident)
     return facts
+
+
+def first_call(database: Database, criteria: str) -> datetime | None:
+    """When the first run of this home on these criteria began, before its first call; None where there is none."""
+    row = database.row("SELECT min(created) AS first FROM runs WHERE criteria_digest = ?", (criteria,))
+    return datetime.fromisoformat(row["first"]) if row is not None and row["first"] else None
 
 
 def _check_candidate(context: Context, facts: Facts) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from tests.flows.admin.conftest import Opened
 
 from pilotbase.accounts import members
+from pilotbase.catalog import cases
 from pilotbase.context import Context
+from pilotbase.flows import case_steps
 from pilotbase.flows.overview import count, needs
 from pilotbase.flows.run_list import runs_page
 from pilotbase.gateway import keys, routes
@@ -61,6 +64,13 @@ LISTS: dict[str, Look] = {
     "keys": lambda c: keys.list_keys(c.database),
     "routes": lambda c: routes.list_routes(c.database),
     "what needs somebody": lambda c: needs(c, lambda permit: permit != "routes.read"),
+    "cases": lambda c: cases.list_cases(c.database),
+    "cases of a state": lambda c: cases.list_cases(c.database, state="submitted"),
+    "older cases of a state": lambda c: cases.list_cases(c.database, state="submitted", before="case-0"),
+    "older cases of an organisation": lambda c: cases.list_concerned(c.database, "org", before="case-0"),
+    "cases that wait for the base": lambda c: cases.list_concerned(c.database, cases.BASE, "waits"),
+    "overdue cases": lambda c: cases.list_overdue(c.database, date(2026, 1, 1)),
+    "runs on the criteria of a case": lambda c: case_steps.first_call(c.database, "sha256:x"),
     "incidents that are not closed": lambda c: count(c, lambda permit: permit == "incidents.read"),
 }
 IN_ORDER = {"runs"}
@@ -76,6 +86,10 @@ def test_a_list_is_read_from_an_index(name: str, opened: Opened) -> None:
             " VALUES ('i-0', 'm', 'hazard', 1, 'open', 1, '1', '{}')"
         )
         database.execute("INSERT INTO audit (id, at, who, action, subject, detail) VALUES ('a-0', '1', 'w', 'a', 's', '{}')")
+        database.execute(
+            "INSERT INTO cases (id, state, need, capability, vendor, owner, document, created, records, head, version)"
+            " VALUES ('case-0', 'submitted', 'n', 'c', 'v', 'o', '{}', '1', 1, '', 1)"
+        )
         database.asked.clear()
         with suppress(KeyError, TypeError):  # the row above is no whole incident; what was asked for it was asked
             LISTS[name](replace(context, database=database))
