@@ -28,8 +28,8 @@ class SystemClock:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """One home, opened. `mail` is how letters to members go out (None: they do not), without its addresses; `public_url` is
-    where the links in them lead; `embeddings` is a model that turns texts into vectors, where the operator named one. `bounds` are those
-    of uploaded pilots; `bounded` says that this context works on one.
+    where the links in them lead; `embeddings` is a model that turns texts into vectors, where the operator named one.
+    `bounds` are those of uploaded pilots; `bounded` says that this context works on one.
     """
 
     home: Path

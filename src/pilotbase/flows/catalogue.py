@@ -7,10 +7,12 @@ from typing import Final, Generic, TypeVar
 from pilotbase.accounts import organisations
 from pilotbase.catalog import entries
 from pilotbase.catalog.entries import Event, kind_of
+from pilotbase.catalog.journeys import read_journeys
 from pilotbase.checks.metrics import metrics
 from pilotbase.context import Context
 from pilotbase.domain.account import Member, may
 from pilotbase.domain.entry import ENTRY_STATES, Acceptance, Capability, Entry, EntryState, Need
+from pilotbase.domain.openness import Openness, openness
 from pilotbase.domain.problem import nearest
 from pilotbase.domain.scenario import AREAS
 from pilotbase.errors import UserError
@@ -25,6 +27,7 @@ __all__ = [
     "may_write",
     "move",
     "named",
+    "openness_of",
     "see",
     "unknown_metrics",
 ]
@@ -112,6 +115,11 @@ def move(context: Context, member: Member, kind: type[E], entry: str, state: Ent
 def history(context: Context, entry: Entry) -> list[Event]:
     """What happened to it, the oldest first."""
     return entries.events(context.database, entry.id)
+
+
+def openness_of(context: Context, need: Need) -> Openness:
+    """How open the need's scenario is, from its publication and its cases."""
+    return openness(need, list(read_journeys(context.database, need=need.id)), context.clock.now())
 
 
 def named(context: Context) -> dict[str, str]:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pilotbase.catalog import indicators
+from pilotbase.catalog.journeys import read_journeys
 from pilotbase.context import Context
 from pilotbase.domain.account import Member, may
 from pilotbase.domain.funnel import Funnel, funnel
 from pilotbase.domain.indicator import LINES, Indicator, Point, in_years
 from pilotbase.errors import UserError
-from pilotbase.flows.journeys import journeys
 from pilotbase.stats.estimate import Estimate, census
 from pilotbase.stats.proportion import exact
 from pilotbase.stats.substitution import project
@@ -66,7 +66,7 @@ def list_series(context: Context, *, before: str = "", limit: int = 20) -> tuple
 
 def cases(context: Context) -> Funnel:
     """The funnel and the other figures of all cases."""
-    return funnel(journeys(context), context.clock.now())
+    return funnel(list(read_journeys(context.database)), context.clock.now())
 
 
 def _series(context: Context, indicator: Indicator) -> Series:

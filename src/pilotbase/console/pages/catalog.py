@@ -12,10 +12,8 @@ from pilotbase.console.openness_words import component_words
 from pilotbase.console.page import Act, Answer, Page, Shown, To, Visit
 from pilotbase.domain.account import Permit, may
 from pilotbase.domain.entry import Capability, Entry, EntryState, Need
-from pilotbase.domain.openness import openness
 from pilotbase.errors import UserError
 from pilotbase.flows import catalogue
-from pilotbase.flows.journeys import journeys
 from pilotbase.flows.matches import matches
 
 __all__ = ["PAGES"]
@@ -197,8 +195,7 @@ def _matched(visit: Visit, entry: Need | Capability) -> Mapping[str, Any]:
 
 
 def _open(visit: Visit, need: Need) -> Mapping[str, Any]:
-    found = openness(need, journeys(visit.context, need=need.id), visit.context.clock.now())
-    return {"open": found, "components": component_words(visit)}
+    return {"open": catalogue.openness_of(visit.context, need), "components": component_words(visit)}
 
 
 def _need_more(visit: Visit, need: Need) -> Mapping[str, Any]:
