@@ -59,8 +59,8 @@ def release_twice(
 ) -> None:
     """Serve router-1; release router-2, which is updated in silence; mend it, and release it to the end.
 
-    `copied` is the hotline's folder, whose server listens at `port`; the gateway runs in `environment`. UserError where a part of
-    it takes longer than two minutes.
+    `copied` is the hotline's folder, whose server listens at `port`; the gateway runs in `environment`. UserError where a part
+    of it takes longer than two minutes.
     """
     add_route(context, _route(port), who=WHO)
     _, token = create_key(context, load_pepper(context.home, None), KeyWish(name="hotline", routes=[ROUTE]), who=WHO)
