@@ -13,12 +13,11 @@ from tests.fakes.console_server import COOKIE, ConsoleServer, path_of
 from tests.fakes.watched import Time
 
 from pilotbase.accounts import members, organisations
-from pilotbase.catalog import cases, entries, indicators
+from pilotbase.catalog import cases, indicators
 from pilotbase.console.contents import PAGES
 from pilotbase.context import Context, SystemClock, open_context
 from pilotbase.demo.fill import fill
 from pilotbase.domain.account import Member
-from pilotbase.domain.entry import Capability, Need
 from pilotbase.gateway import keys
 from pilotbase.release import incidents, records
 from pilotbase.store.disk import LocalDisk
@@ -72,7 +71,7 @@ def places_of(context: Context) -> dict[str, str]:
 def shoot(
     server: ConsoleServer, browser: Browser, operator: Member, out: Path, places: Mapping[str, str], wanted: Sequence[str]
 ) -> list[str]:
-    """PNGs named PAGE-LANGUAGE-THEME-WIDTH; what went wrong on the way. A page for which the demonstration has nothing is told."""
+    """PNGs named PAGE-LANGUAGE-THEME-WIDTH; what went wrong on the way. What the demonstration has nothing of is told."""
     out.mkdir(parents=True, exist_ok=True)
     faults: list[str] = []
     readme = "--readme" in wanted
