@@ -6,6 +6,7 @@ as on the console.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Request, Security
@@ -21,6 +22,9 @@ __all__ = ["PERMIT", "Admit", "Caller", "gatekeeper", "needs"]
 
 PERMIT = "x-permit"
 """The member of an operation in the OpenAPI document that names its permit."""
+_BEGUN = datetime(2026, 1, 1, tzinfo=UTC)
+_SIGHT = {"needs.write": "catalogue.read", "capabilities.write": "catalogue.read"}
+"""What lets one see what these permits change, where it is not the `read` of the same noun."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,13 @@ class Caller:
     def may(self, permit: str) -> bool:
         """An admin key may do everything that a token could; a token what `domain.account.may` says."""
         return permit in SCOPES if self.member is None else may(self.member, permit, scopes=self.scopes)
+
+    @property
+    def acting(self) -> Member:
+        """As whom the stories take the caller; an admin key acts for the base, as an operator of no organisation."""
+        if self.member is not None:
+            return self.member
+        return Member(id=self.id, login=self.id, name=self.id, organisation="", roles=("operator",), created=_BEGUN)
 
     def refuse_secrets(self) -> None:
         """UserError (403) for a token: an admin key that it made would do more than the token may."""
@@ -97,7 +108,7 @@ def _refused(caller: Caller, permit: str) -> HTTPException:
     if caller.member is not None and may(caller.member, permit):
         told = {"www-authenticate": f'Bearer error="insufficient_scope", scope="{permit}"'}
         return HTTPException(403, f"the token lacks the scope `{permit}`", told)
-    sight = f"{permit.partition('.')[0]}.read"
+    sight = _SIGHT.get(permit, f"{permit.partition('.')[0]}.read")
     if permit in PERMITS and permit != sight and may(caller.member, sight):
         return HTTPException(403, "your roles do not let you do this")
     return HTTPException(404)

@@ -6,7 +6,9 @@ from starlette.types import ASGIApp
 from pilotbase import __version__
 from pilotbase.api import (
     case_paths,
+    catalogue_paths,
     incident_paths,
+    indicator_paths,
     key_paths,
     member_paths,
     release_paths,
@@ -47,6 +49,8 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
         release_paths.paths(context, admit),
         incident_paths.paths(context, admit),
         case_paths.paths(context, admit),
+        catalogue_paths.paths(context, admit),
+        indicator_paths.paths(context, admit),
         member_paths.paths(context, admit),
         report_paths.paths(context),
     ):

@@ -9,7 +9,9 @@ import ssl
 from collections.abc import Mapping
 
 from pilotbase.client.cases import Cases
+from pilotbase.client.catalogue import Capabilities, Needs
 from pilotbase.client.http import Http
+from pilotbase.client.indicators import Indicators
 from pilotbase.client.people import Audit, Members, Organisations, Tokens, UsageReports
 from pilotbase.client.reading import read
 from pilotbase.client.results import Health
@@ -47,7 +49,10 @@ class Client:
         self.stops = Stops(self._http)
         self.releases = Releases(self._http)
         self.incidents = Incidents(self._http)
+        self.needs = Needs(self._http)
+        self.capabilities = Capabilities(self._http)
         self.cases = Cases(self._http)
+        self.indicators = Indicators(self._http)
         self.members = Members(self._http)
         self.organisations = Organisations(self._http)
         self.tokens = Tokens(self._http)

@@ -88,28 +88,30 @@ def may_write(member: Member, entry: Entry) -> bool:
     return may(member, WRITE[type(entry)], {entry.organisation})
 
 
-def draft(context: Context, member: Member, entry: E) -> E:
+def draft(context: Context, member: Member, entry: E, *, who: str = "") -> E:
     """Keep a new entry as a draft of the organisation that it names. InvalidInput for what it may not say.
+
+    `who` is what the audit log says, the member where it is empty; so in all of these.
 
     UserError: 403 for another organisation than one's own by somebody from outside the base, 422 for one that there is not.
     """
     _refuse(member, WRITE[type(entry)], entry)
     if organisations.find(context.database, entry.organisation) is None:
         raise UserError("there is no such organisation", hint="choose one of the list", status=422)
-    return entries.create(context.database, entry, who=_who(member), now=context.clock.now())
+    return entries.create(context.database, entry, who=who or _who(member), now=context.clock.now())
 
 
-def change(context: Context, member: Member, entry: E) -> E:
+def change(context: Context, member: Member, entry: E, *, who: str = "") -> E:
     """Keep an entry as it is now, made from the version that it names. Errors as in `draft`, 409 where another came first."""
     _refuse(member, WRITE[type(entry)], see(context, member, type(entry), entry.id))
-    return entries.change(context.database, entry, who=_who(member), now=context.clock.now())
+    return entries.change(context.database, entry, who=who or _who(member), now=context.clock.now())
 
 
-def move(context: Context, member: Member, kind: type[E], entry: str, state: EntryState, *, version: int) -> E:
+def move(context: Context, member: Member, kind: type[E], entry: str, state: EntryState, *, version: int, who: str = "") -> E:
     """Publish, withdraw, or take up again. Errors as in `change`, and 409 for a way that there is not."""
     _refuse(member, WRITE[kind], see(context, member, kind, entry))
     now = context.clock.now()
-    return entries.set_state(context.database, kind, entry, state, version=version, who=_who(member), now=now)
+    return entries.set_state(context.database, kind, entry, state, version=version, who=who or _who(member), now=now)
 
 
 def history(context: Context, entry: Entry) -> list[Event]:

@@ -41,16 +41,19 @@ class Series:
     ahead: tuple[tuple[float, Estimate], ...]
 
 
-def declare(context: Context, member: Member, indicator: Indicator) -> Indicator:
-    """Declare an indicator. InvalidInput where its denominator, or anything else that has to be said, is missing."""
+def declare(context: Context, member: Member, indicator: Indicator, *, who: str = "") -> Indicator:
+    """Declare an indicator. InvalidInput where its denominator, or anything else that has to be said, is missing.
+
+    `who` is what the audit log says, the member where it is empty.
+    """
     _refuse(member)
-    return indicators.create(context.database, indicator, who=f"member:{member.login}", now=context.clock.now())
+    return indicators.create(context.database, indicator, who=who or _who(member), now=context.clock.now())
 
 
-def record(context: Context, member: Member, indicator: str, point: Point) -> Point:
-    """Record or correct the counts of a period that has ended."""
+def record(context: Context, member: Member, indicator: str, point: Point, *, who: str = "") -> Point:
+    """Record or correct the counts of a period that has ended. `who` as in `declare`."""
     _refuse(member)
-    return indicators.put(context.database, indicator, point, who=f"member:{member.login}", now=context.clock.now())
+    return indicators.put(context.database, indicator, point, who=who or _who(member), now=context.clock.now())
 
 
 def series(context: Context, indicator: str) -> Series:
@@ -99,3 +102,7 @@ def _share(point: Point, sampled: bool) -> Estimate:
 def _refuse(member: Member) -> None:
     if not may(member, "indicators.write"):
         raise UserError("you may not do this", hint="ask an operator of this base", status=403)
+
+
+def _who(member: Member) -> str:
+    return f"member:{member.login}"

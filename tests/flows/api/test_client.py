@@ -15,7 +15,7 @@ from tests.fakes.api_server import ApiServer
 from tests.fakes.console_home import Furnished, furnish
 
 import pilotbase.client
-from pilotbase.client import results
+from pilotbase.client import catalogue_results, results
 from pilotbase.client.client import Client
 from pilotbase.client.errors import ApiError, UnreachableError
 from pilotbase.client.http import Http
@@ -77,11 +77,16 @@ def test_the_clients_results_have_the_words_of_the_description(tmp_path: Path) -
         "ReleaseRecord": "ReleaseOut", "ReleaseMove": "ReleaseMoved", "Case": "CaseLine", "CaseRecord": "CaseOut",
         "Incident": "IncidentLine", "IncidentRecord": "IncidentOut",
         "Export": "ExportOut", "Organisation": "OrganisationOut", "Member": "MemberOut", "NewMember": "MemberMade",
-        "Token": "TokenOut",
+        "Token": "TokenOut", "Need": "NeedLine", "NeedRecord": "NeedOut", "Capability": "CapabilityLine",
+        "CapabilityRecord": "CapabilityOut", "Match": "MatchOut", "Refusal": "RefusalOut", "Matches": "MatchesOut",
+        "Figure": "Estimate", "Component": "ComponentOut", "Openness": "OpennessOut",
+        "Indicator": "IndicatorLine", "IndicatorRecord": "IndicatorOut", "Point": "PointOut", "Projection": "Projected",
+        "Funnel": "FunnelOut",
     }  # fmt: skip
-    for name in results.__all__:
-        told = {field.name for field in dataclasses.fields(getattr(results, name))}
-        assert told == set(schemas[names.get(name, name)]["properties"]), name
+    for module in (results, catalogue_results):
+        for name in module.__all__:
+            told = {field.name for field in dataclasses.fields(getattr(module, name))}
+            assert told == set(schemas[names.get(name, name)]["properties"]), name
 
 
 def test_the_client_needs_the_standard_library_alone() -> None:
@@ -142,6 +147,48 @@ def test_an_incident_goes_from_its_report_to_its_resolution_and_out(client: Clie
         assert client.incidents.export(name, form).text  # type: ignore[arg-type]
     near = client.incidents.report("quiet", kind="near-miss")
     assert "operator" not in str(near.document), "of a near miss no name is recorded"
+
+
+def test_a_need_and_a_capability_are_drafted_changed_published_matched_and_withdrawn(client: Client) -> None:
+    words = {"title": "Find nodules", "text": "chest radiographs, lung nodules", "area": "livelihood"}
+    check = {"metric": "sensitivity", "require": ">= 0.95"}
+    need = client.needs.add(**words, organisation=next(iter(client.organisations)).id)
+    assert refused(lambda: client.needs.publish(need.id)).status == 422
+    need = client.needs.change(need.id, version=need.version, **words, acceptance=[check])
+    assert (need.acceptance[0].require, need.state) == (">= 0.95", "draft")
+    assert refused(lambda: client.needs.publish(need.id, version=1)).status == 412
+    need = client.needs.publish(need.id, version=need.version)
+    offer = client.capabilities.add(title="A reader", text="finds lung nodules", organisation=need.organisation)
+    offer = client.capabilities.change(
+        offer.id, version=1, title="A reader", text="finds lung nodules", data=["general"], certificates=[{"name": "CE"}]
+    )
+    assert offer.certificates[0].until is None
+    assert client.capabilities.publish(offer.id).state == "published"
+    assert {one.id for one in client.capabilities.list(state="published")} > {offer.id}
+    assert need.id in [one.id for one in client.needs.list(state="published", area="livelihood")]
+    fit = next(one for one in client.needs.matches(need.id).fits if one.entry.id == offer.id)
+    assert {"lung", "nodules"} & set(fit.terms) and all(one.met for one in fit.findings)
+    assert need.id in [one.entry.id for one in client.capabilities.matches(offer.id, most=20).fits]
+    assert client.needs.openness(need.id).known == 1 and client.capabilities.get(offer.id).version == 3
+    assert client.capabilities.withdraw(offer.id).state == client.needs.withdraw(need.id).state == "withdrawn"
+    assert client.capabilities.reopen(offer.id).state == client.needs.reopen(need.id).state == "draft"
+    assert client.needs.get(need.id).published == need.published is not None
+
+
+def test_an_indicator_is_declared_recorded_corrected_and_told_with_its_projection(client: Client) -> None:
+    words = {"numerator": "phones with one", "denominator": "phones", "population": "the province", "source": "counted here"}
+    made = client.indicators.declare("Assistants", **words)
+    assert made.id in [one.id for one in client.indicators] and client.indicators.get(made.id).points == ()
+    assert client.indicators.record(made.id, "2024", numerator=3, denominator=10).share.value == 0.3
+    assert client.indicators.record(made.id, "2024", numerator=2, denominator=10).share.value == 0.2
+    error = refused(lambda: client.indicators.record(made.id, "2024", numerator=11, denominator=10))
+    assert error.status == 422 and "numerator" in error.problems[0]
+    found = client.indicators.get(made.id)
+    assert [(one.period, one.numerator) for one in found.points] == [("2024", 2)]
+    assert [(one.year, one.line, one.expected.value) for one in found.projected] == [(2027, 0.7, None), (2030, 0.9, None)]
+    funnel = client.indicators.funnel()
+    assert [one.stage for one in funnel.steps][:2] == ["submitted", "screened"] and funnel.steps[0].share is None
+    assert funnel.first_verdict.method and funnel.replicated.n >= 0
 
 
 def test_members_are_added_given_roles_disabled_and_let_in_again(client: Client) -> None:

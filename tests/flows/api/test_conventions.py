@@ -24,7 +24,20 @@ from pilotbase.store.audit import entries
 __all__ = ["place", "postgres_server", "postgres_url"]
 
 CALLER = Caller(id="c", who="key:c")
-LISTS = ("routes", "keys", "stops", "runs", "releases", "incidents", "members", "organisations", "audit")
+LISTS = (
+    "routes",
+    "keys",
+    "stops",
+    "runs",
+    "releases",
+    "incidents",
+    "members",
+    "organisations",
+    "audit",
+    "needs",
+    "capabilities",
+    "indicators",
+)
 
 
 class Time:
@@ -78,7 +91,11 @@ def test_pages_put_together_are_the_whole_list_each_item_once(anywhere: Api, tim
         api.ask("POST", "/api/v1/keys", {"name": name})
         api.ask("POST", "/api/v1/stops", {"name": name, "kind": "route", "why": "test"})
         api.ask("POST", "/api/v1/incidents", {"route": name})
-        api.ask("POST", "/api/v1/organisations", {"name": name})
+        home = api.ask("POST", "/api/v1/organisations", {"name": name}).json()["id"]
+        api.ask("POST", "/api/v1/needs", {"title": name, "text": name, "area": "science", "organisation": home})
+        api.ask("POST", "/api/v1/capabilities", {"title": name, "text": name, "organisation": home})
+        texts = ("title", "numerator", "denominator", "population", "source")
+        api.ask("POST", "/api/v1/indicators", dict.fromkeys(texts, name))
         api.member("vendor", login=f"member-{i}")
     sizes = {}
     for name in LISTS:

@@ -173,7 +173,7 @@ def test_generated_requests_get_what_the_description_promises(tmp_path: Path, si
 
                 @given(case=operation.as_strategy(generation_mode=mode))
                 @settings(
-                    max_examples=size(3, 300),
+                    max_examples=size(2, 300),
                     phases=[Phase.generate],
                     suppress_health_check=list(HealthCheck),
                     database=None,
