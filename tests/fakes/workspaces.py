@@ -21,7 +21,7 @@ import time
 
 
 def answer(case):
-    time.sleep(0.02)
+    time.sleep(0.05)
     return "yes" if case["x"] % 2 else "no"
 """
 

@@ -15,6 +15,7 @@ from pilotbase.console.pages import (
     pilots,
     releases,
     runs,
+    settings,
     tokens,
 )
 
@@ -33,6 +34,7 @@ PAGES: tuple[Page, ...] = (
     *indicators.PAGES,
     *members.PAGES,
     *audit.PAGES,
+    *settings.PAGES,
     *own.PAGES,
     *tokens.PAGES,
 )

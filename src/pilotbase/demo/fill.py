@@ -8,6 +8,7 @@ from pilotbase.context import Context
 from pilotbase.demo.cases import Planned, conclude_cases, open_cases, planned
 from pilotbase.demo.contents import contents
 from pilotbase.demo.entries import add_entries
+from pilotbase.demo.figures import add_figures
 from pilotbase.demo.past import PastClock
 from pilotbase.demo.people import Peopled, add_people
 from pilotbase.demo.replica import replicate
@@ -59,6 +60,7 @@ def fill(
             cases[one.key] = open_cases(past, one, listed, who, criteria.get(one.pilot, NOWHERE), clock)
     say(f"opened: {len(cases)} cases")
     clock.arrive()
+    add_figures(context, next(iter(peopled.members.values())))
     runs = {name: _tried(context, trial, cases, peopled, say, environment).run for name, trial in ready.items()}
     return Filled(accounts=accounts, logins=tuple(peopled.members), password=peopled.password, runs=runs)
 

@@ -54,6 +54,7 @@ Permit = Literal[
     "members.read",
     "members.write",
     "audit.read",
+    "settings.read",
 ]
 _ALL = frozenset(ROLES)
 _INSIDE: frozenset[Role] = frozenset(("operator", "engineer", "reviewer", "auditor"))
@@ -85,6 +86,7 @@ PERMITS: Mapping[Permit, frozenset[Role]] = {
     "members.read": frozenset(("operator", "auditor")),
     "members.write": frozenset(("operator",)),
     "audit.read": frozenset(("operator", "auditor")),
+    "settings.read": frozenset(("operator", "auditor")),
 }
 """Who may do what. A permit that is missing here is nobody's."""
 

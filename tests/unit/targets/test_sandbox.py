@@ -104,6 +104,8 @@ def asked(folder: Path, call: str, policy: Any = "isolated", timeout: str = "20s
     folder.mkdir(exist_ok=True)
     (folder / "hostile.py").write_text(HOSTILE)
     (folder / "data.txt").write_text("mine")
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o700 if path.is_dir() else 0o600)  # as after a restore
     context = TargetContext(
         folder=folder,
         prompting=Prompting(),
