@@ -104,7 +104,10 @@ def page(show: Callable[[Visit], Shown | To], **acts: Act) -> Page:
 
 
 def shown(visit: Visit) -> Shown:
-    return Shown(template="home.html.j2", values={"needs": [], "counts": [], "routes": [], "address": str})
+    (page,) = home.PAGES
+    found = page.show(visit)
+    assert isinstance(found, Shown)
+    return found
 
 
 def test_the_first_visit_sets_the_base_up_with_the_code_that_the_server_keeps(base: Base) -> None:
