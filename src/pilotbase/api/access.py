@@ -18,7 +18,7 @@ from pilotbase.domain.account import PERMITS, SCOPES, Member, Permit, beyond, ma
 from pilotbase.errors import UserError
 from pilotbase.gateway import keys
 
-__all__ = ["PERMIT", "Admit", "Caller", "gatekeeper", "needs"]
+__all__ = ["PERMIT", "Admit", "Caller", "gatekeeper", "is_member", "needs"]
 
 PERMIT = "x-permit"
 """The member of an operation in the OpenAPI document that names its permit."""
@@ -87,6 +87,11 @@ def gatekeeper(context: Context, pepper: bytes) -> Admit:
         return caller
 
     return admit
+
+
+def is_member(context: Context, token: str) -> bool:
+    """Whether a bearer's text is a member's token that is let in now."""
+    return tokens.find(context.database, token, context.clock.now()) is not None
 
 
 def _caller(context: Context, pepper: bytes, text: str) -> Caller:

@@ -19,7 +19,7 @@ from pilotbase.api import (
     run_paths,
     stop_paths,
 )
-from pilotbase.api.access import gatekeeper
+from pilotbase.api.access import gatekeeper, is_member
 from pilotbase.api.etags import Conditional
 from pilotbase.api.problems import RESPONSES, answer_errors
 from pilotbase.api.size import SizeLimit
@@ -59,4 +59,4 @@ def make_api(context: Context, pepper: bytes) -> ASGIApp:
         report_paths.paths(context),
     ):
         app.include_router(paths, prefix="/api/v1", dependencies=[Depends(admit)], responses=RESPONSES)
-    return SizeLimit(Conditional(app))
+    return SizeLimit(Conditional(app), pilot_paths.LARGER, lambda token: is_member(context, token))

@@ -1,8 +1,9 @@
-"""`/api/v1/pilots`. Files come as texts, within the size of a body; a zip, and what is no text, is sent on the console."""
+"""`/api/v1/pilots`. Files come as texts, within the size of a body, or as a zip of the pilot's folder."""
 
+from io import BytesIO
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Body, Depends, Query, Response
 
 from pilotbase.api.access import Admit, Caller, needs
 from pilotbase.api.etags import Matched, tag
@@ -14,7 +15,11 @@ from pilotbase.context import Context
 from pilotbase.flows import workspace as flow
 from pilotbase.pilots import workspaces
 
-__all__ = ["paths"]
+__all__ = ["LARGER", "paths"]
+
+PACKED = "/pilots/packed"
+LARGER = {f"/api/v1{PACKED}": flow.ALLOWANCE.bytes}
+"""Paths whose bodies may be larger than others."""
 
 
 def paths(context: Context, admit: Admit) -> APIRouter:
@@ -50,6 +55,18 @@ def _changes(router: APIRouter, context: Context, admit: Admit) -> None:
         def work() -> PilotOut:
             made = flow.keep_files(context, flow.written(context, wanted.files), caller.acting, caller.who)
             return _seen(context, made.id)
+
+        return repeated(work, status=201)
+
+    @router.post(PACKED, status_code=201, summary="Keep a new one, from a zip", openapi_extra=needs("pilots.write"))
+    def add_packed(
+        data: Annotated[bytes, Body(media_type="application/zip", description="at most 50 MiB, packed and unpacked")],
+        caller: Annotated[Caller, Depends(admit)],
+        repeated: Annotated[Once, once(context, admit)],
+    ) -> PilotOut:
+        def work() -> PilotOut:
+            files = flow.received(context, "pilot.zip", len(data), BytesIO(data))
+            return _seen(context, flow.keep_files(context, files, caller.acting, caller.who).id)
 
         return repeated(work, status=201)
 

@@ -9,12 +9,15 @@ import orjson
 from pilotbase.app import opened
 from pilotbase.cli.console import Console
 from pilotbase.cli.live import Live
+from pilotbase.cli.remote import TOKEN, run_remotely
 from pilotbase.cli.tables import print_result
+from pilotbase.errors import UserError
 from pilotbase.flows.document import document_of
 from pilotbase.flows.options import RunOptions
 from pilotbase.flows.prepare import load_pilot
 from pilotbase.flows.run import run_pilot
 from pilotbase.pilots.progress import Silent
+from pilotbase.settings import read_settings
 
 EXITS = "exit codes: 0 pass, 3 inconclusive, 1 fail, 2 wrong input, 4 no candidate could be reached, 130 interrupted"
 
@@ -35,10 +38,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--no-early-stop", action="store_true", help="ask every case and look once, by exact fixed-sample methods"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout, and nothing else there")
+    away = parser.add_argument_group("on a shared base")
+    away.add_argument("--server", metavar="URL", help="bring the pilot's folder to this base, and have it run there")
+    away.add_argument(
+        "--token-env", metavar="NAME", default=TOKEN, help=f"the variable that holds a member's token (default: {TOKEN})"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def main(given: argparse.Namespace) -> int:
+    if given.server is not None:
+        if given.only or given.limit is not None or given.resume or given.fresh or given.no_early_stop:
+            raise UserError("a base runs a pilot whole", hint="leave out --only, --limit, --resume, --fresh and --no-early-stop")
+        return run_remotely(given.pilot, given.server, read_settings(), variable=given.token_env, json=given.json)
     options = RunOptions(
         only=tuple(given.only),
         limit=given.limit,

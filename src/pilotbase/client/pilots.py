@@ -30,6 +30,10 @@ class Pilots:
         """Keep a new one, of texts by name; `pilot.yaml` is one of them."""
         return read(PilotRecord, self._http.post("/pilots", {"files": dict(files)}))
 
+    def add_packed(self, data: bytes) -> PilotRecord:
+        """Keep a new one, from a zip of its folder. It is kept with its mistakes, which stand in what comes back."""
+        return read(PilotRecord, self._http.send("/pilots/packed", data, "application/zip"))
+
     def change(self, pilot: str, files: Mapping[str, str], *, whole: bool = False, version: int | None = None) -> PilotRecord:
         """The next version: these files in place of, or beside, the newest ones; with `whole` these alone."""
         body = {"files": dict(files), "whole": whole}

@@ -53,7 +53,7 @@ def refused(call: Any) -> ApiError:
 
 def calls() -> set[tuple[str, str]]:
     """Every (method, path) that the client's modules ask for, as they are written there."""
-    methods = {"get": "GET", "post": "POST", "put": "PUT", "delete": "DELETE"}
+    methods = {"get": "GET", "post": "POST", "put": "PUT", "delete": "DELETE", "send": "POST"}
     found = set()
     for path in Path(pilotbase.client.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
