@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from fastapi.security.utils import get_authorization_scheme_param
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -57,6 +58,6 @@ class SizeLimit:
         if most <= LARGEST or scope["method"] != "POST":
             return LARGEST
         told = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
-        scheme, _, token = told.partition(" ")
+        scheme, token = get_authorization_scheme_param(told)
         fine = scheme.lower() == "bearer" and await run_in_threadpool(self._known, token.strip())
         return most if fine else LARGEST

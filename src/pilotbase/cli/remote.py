@@ -12,6 +12,7 @@ from pilotbase.cli.tables import print_result
 from pilotbase.client.client import Client
 from pilotbase.client.errors import ApiError
 from pilotbase.client.results import JobRecord, PilotRecord
+from pilotbase.domain.verdict import EXIT_CODES
 from pilotbase.errors import Interrupted, UserError
 from pilotbase.flows.packing import pack_pilot
 from pilotbase.settings import Settings
@@ -19,7 +20,6 @@ from pilotbase.settings import Settings
 __all__ = ["TOKEN", "run_remotely"]
 
 TOKEN = "PILOTBASE_TOKEN"
-EXITS = {"pass": 0, "fail": 1, "inconclusive": 3}
 _OFTEN = 1.0
 
 
@@ -61,7 +61,7 @@ def run_remotely(
     else:
         print_result(Console(), document)
         _say(f"there: {url.rstrip('/')}/console/runs/{job.about.run}", json)
-    return EXITS.get(job.verdict or "", 4)
+    return EXIT_CODES.get(job.verdict or "", 4)
 
 
 def _refuse_mistakes(brought: PilotRecord, pilot: Path) -> None:

@@ -11,7 +11,7 @@ from pilotbase.demo.contents import MARK, contents
 from pilotbase.demo.entries import Listed
 from pilotbase.demo.past import PastClock
 from pilotbase.domain.account import Member
-from pilotbase.domain.admission import StepName, step_named
+from pilotbase.domain.admission import StepName
 from pilotbase.domain.admission_steps import Facts
 from pilotbase.domain.trial_risk import Register
 from pilotbase.flows.case_steps import open_case, take_step
@@ -87,8 +87,7 @@ def conclude_cases(context: Context, one: Planned, case: str, people: Mapping[st
         take_step(context, people["reviewer"], case, "comment", Facts(text=text))
 
 
-def _facts(context: Context, one: Planned, name: str, criteria: str) -> Facts:
-    assert step_named(name) is not None
+def _facts(context: Context, one: Planned, name: StepName, criteria: str) -> Facts:
     today = context.clock.now().date()
     if name == "submit":
         return Facts(contact=f"{MARK}, 400-000-0000")

@@ -3,21 +3,15 @@
 import re
 import shutil
 import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+from pilotbase.demo.processes import running, wait_for
 from pilotbase.errors import UserError
 
 __all__ = ["copy_example", "examples_folder", "free_port", "served"]
-
-LONGEST = 60.0
 
 
 def examples_folder() -> Path:
@@ -52,32 +46,7 @@ def free_port() -> int:
 
 @contextmanager
 def served(folder: Path, port: int) -> Iterator[None]:
-    """The example's `server.py` at a port for as long as the block lasts. UserError where it does not answer within a minute."""
-    log = folder / "server.log"
-    with log.open("wb") as file:
-        one = subprocess.Popen(
-            [sys.executable, "-u", "server.py", "--port", str(port)], cwd=folder, stdout=file, stderr=subprocess.STDOUT
-        )
-    try:
-        _answers(f"http://127.0.0.1:{port}/v1/models", one, log)
+    """The example's `server.py` at a port for as long as the block lasts. UserError where it does not answer."""
+    with running(["server.py", "--port", str(port)], folder, "server.log") as one:
+        wait_for(f"http://127.0.0.1:{port}/v1/models", one, folder / "server.log")
         yield
-    finally:
-        one.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            one.wait(timeout=10)
-        one.kill()
-        one.wait()
-
-
-def _answers(url: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    told = log.read_text("utf-8", "replace").strip()[-500:]
-    raise UserError(f"the example's server does not answer: {told or 'it says nothing'}", where=str(log.parent))

@@ -3,14 +3,11 @@
 The first release comes back by itself after a silent update; the second goes all the way. Its times are those of a demonstration.
 """
 
-import os
-import signal
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import orjson
 from pilotbase.context import Context
 from pilotbase.demo.contents import MARK
 from pilotbase.demo.examples import free_port
+from pilotbase.demo.processes import running, wait_for
 from pilotbase.demo.trials import Tried
 from pilotbase.errors import UserError
 from pilotbase.flows.incident import resolve_incident
@@ -99,42 +97,13 @@ def _serving(environment: Mapping[str, str], folder: Path, key: Path) -> Iterato
     """A gateway, and citizens who ask it, in processes of their own for as long as the block lasts."""
     port = free_port()
     with ExitStack() as stack:
-        stack.enter_context(_process(["-m", "pilotbase", "serve", "--port", str(port)], folder, "serve.log", environment))
-        _ready(f"http://127.0.0.1:{port}/readyz", folder / "serve.log")
-        citizens = ["-u", "traffic.py", "--key", str(key), "--gateway", f"http://127.0.0.1:{port}", "--rate", "25"]
-        stack.enter_context(_process(citizens, folder, "traffic.log", environment))
-        yield
-
-
-@contextmanager
-def _process(words: list[str], folder: Path, log: str, environment: Mapping[str, str]) -> Iterator[None]:
-    with (folder / log).open("wb") as file:
-        one = subprocess.Popen(
-            [sys.executable, *words],
-            cwd=folder,
-            env=dict(environment),
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+        gateway = stack.enter_context(
+            running(["-m", "pilotbase", "serve", "--port", str(port)], folder, "serve.log", environment)
         )
-    try:
+        wait_for(f"http://127.0.0.1:{port}/readyz", gateway, folder / "serve.log")
+        citizens = ["traffic.py", "--key", str(key), "--gateway", f"http://127.0.0.1:{port}", "--rate", "25"]
+        stack.enter_context(running(citizens, folder, "traffic.log", environment))
         yield
-    finally:
-        one.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            one.wait(timeout=30)
-        with suppress(ProcessLookupError):
-            os.killpg(one.pid, signal.SIGKILL)
-        one.wait()
-
-
-def _ready(url: str, log: Path) -> None:
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        with suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.2)
-    raise UserError(f"the gateway does not answer: {log.read_text('utf-8', 'replace')[-500:]}", where=str(log))
 
 
 def _until(context: Context, what: str, reached: Callable[[str, int], bool]) -> None:

@@ -1,6 +1,6 @@
 """Verdicts: the decision rule, the results per check, gate, candidate and run, and how they roll up (VERDICT.md 1, 8)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -9,6 +9,7 @@ from pilotbase.domain.reason import Reason
 from pilotbase.stats.estimate import Estimate
 
 __all__ = [
+    "EXIT_CODES",
     "CandidateResult",
     "CheckResult",
     "Family",
@@ -25,7 +26,8 @@ __all__ = [
 ]
 
 Verdict = Literal["pass", "fail", "inconclusive"]
-_EXIT = {"pass": 0, "inconclusive": 3, "fail": 1}
+EXIT_CODES: Mapping[str, int] = {"pass": 0, "inconclusive": 3, "fail": 1}
+"""What a command that ends with a verdict exits with."""
 
 
 def decide(require: Require, estimate: Estimate) -> Verdict:
@@ -126,7 +128,7 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        return _EXIT[self.verdict]
+        return EXIT_CODES[self.verdict]
 
 
 def roll_up(verdicts: Iterable[Verdict]) -> Verdict:
